@@ -1,0 +1,97 @@
+"""Gradient regression testing: assert what gradients must satisfy, and fail when they drift.
+
+Public names are resolved on first use, so that importing the package, or loading the plugin,
+imports no numerical library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.api import (
+        Probe,
+        assert_gradients,
+        check_gradients,
+        measure_gradients,
+    )
+    from pytest_gradcheck.checks import (
+        Balance,
+        Finite,
+        NormBounds,
+        Numeric,
+        PerturbationStability,
+        Reaches,
+    )
+    from pytest_gradcheck.errors import (
+        BaselineError,
+        GradientError,
+        MissingExtraError,
+        PrecisionError,
+        UsageError,
+    )
+    from pytest_gradcheck.records import Measurement, Verdict
+    from pytest_gradcheck.snapshot import GradientSnapshotExtension
+    from pytest_gradcheck.strategies import points
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Balance",
+    "BaselineError",
+    "Finite",
+    "GradientError",
+    "GradientSnapshotExtension",
+    "Measurement",
+    "MissingExtraError",
+    "NormBounds",
+    "Numeric",
+    "PerturbationStability",
+    "PrecisionError",
+    "Probe",
+    "Reaches",
+    "UsageError",
+    "Verdict",
+    "assert_gradients",
+    "check_gradients",
+    "measure_gradients",
+    "points",
+]
+
+_HOMES = {
+    "Probe": "api",
+    "assert_gradients": "api",
+    "check_gradients": "api",
+    "measure_gradients": "api",
+    "Balance": "checks",
+    "Finite": "checks",
+    "NormBounds": "checks",
+    "Numeric": "checks",
+    "PerturbationStability": "checks",
+    "Reaches": "checks",
+    "BaselineError": "errors",
+    "GradientError": "errors",
+    "MissingExtraError": "errors",
+    "PrecisionError": "errors",
+    "UsageError": "errors",
+    "Measurement": "records",
+    "Verdict": "records",
+    "GradientSnapshotExtension": "snapshot",
+    "points": "strategies",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    """Import a public name from its home on first use."""
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted([*globals(), *__all__])

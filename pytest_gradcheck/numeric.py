@@ -1,0 +1,246 @@
+"""Compare the analytic gradient with finite differences along random directions.
+
+A direction moves every parameter at once, so a whole model costs a few evaluations. Central
+differences at three step sizes are extrapolated (Ridders, "Accurate computation of F'(x) and
+F'(x)F''(x)", 1982), and the estimate with the smallest error, truncation and rounding together, is
+kept. Only what cannot be explained by that error, by the rounding of the analytic side and by the
+noise of one unit in the last place counts as a disagreement; then bisection over the parameters
+finds where it comes from.
+
+Requirements:
+    The cost is bounded on failure too: at most `_BUDGET` directional derivatives.
+    At a kink (a ReLU at exactly zero) the two sides differ for a right gradient, so a disagreement
+    counts only if it is also there at a point nearby.
+"""
+
+from __future__ import annotations
+
+import math
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pytest_gradcheck.errors import PrecisionError
+from pytest_gradcheck.point import CHUNK, at_point, direction, perturbed, to_numpy
+from pytest_gradcheck.records import DirectionalDerivative, Evaluation, Objective, Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from pytest_gradcheck.plan import Directions
+    from pytest_gradcheck.records import ArrayView
+
+__all__ = ["EPS", "directional", "extrapolated"]
+
+EPS: Final = {
+    "float64": 2.0**-52,
+    "complex128": 2.0**-52,
+    "float32": 2.0**-23,
+    "complex64": 2.0**-23,
+    "float16": 2.0**-10,
+    "complex32": 2.0**-10,
+    "bfloat16": 2.0**-7,
+}
+
+_STEPS = (16.0, 1.6, 0.16)  # in units of eps ** (1/3), where central differences are best
+_SAFETY = 10.0  # times the estimated error
+_RTOL = {"float64": 1e-7, "float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2}  # of sum |g o v|
+_NATIVE_RTOL = 5e-2  # the native gradient beside a float64 one: gross faults only
+_ULP_DRAWS = 3
+_BUDGET = 48
+_NEARBY = 1e-3
+
+
+def directional(
+    objective: Objective, evaluation: Evaluation, plan: Directions
+) -> tuple[tuple[DirectionalDerivative, ...], tuple[str, ...]]:
+    """Return one comparison for each direction, and more for what bisection finds.
+
+    Args:
+        objective: to evaluate; in float64 where it can be.
+        evaluation: its native gradient at the point.
+        plan: directions and tolerances.
+
+    Returns:
+        The comparisons, and notes for the reader.
+    """
+    names = [n for n in objective.point if not any(fnmatchcase(n, p) for p in plan.exclude)]
+    probe = _Probe(objective, evaluation, plan)
+    found: list[DirectionalDerivative] = []
+    notes = [probe.note] if probe.note else []
+    for i in range(plan.count if names else 0):
+        first = probe.compare(names, plan.seed + i)
+        if not first.agrees:
+            nearby = _moved(objective, plan, plan.seed + i)
+            if nearby.compare(names, plan.seed + i).agrees:
+                notes.append(
+                    "analytic and numeric derivative disagree at the point and agree nearby: "
+                    "the point lies on a kink"
+                )
+                continue
+            probe = nearby
+        found.append(first)
+        if not first.agrees:
+            found.extend(probe.bisect(names, plan.seed + i))
+            break
+    return tuple(found), tuple(dict.fromkeys(notes))
+
+
+def extrapolated(estimates: list[tuple[float, float]], rounding: float) -> tuple[float, float]:
+    """Return the best derivative and its error from central differences.
+
+    Args:
+        estimates: ``(step, central difference)``, steps falling.
+        rounding: absolute rounding error of one function value.
+    """
+    best = (math.nan, math.inf)
+    previous: list[float] = []
+    for row, (step, first) in enumerate(estimates):
+        column = [first]
+        for order in range(1, row + 1):
+            gain = (estimates[row - 1][0] / step) ** (2 * order)
+            column.append(column[-1] + (column[-1] - previous[order - 1]) / (gain - 1.0))
+            spread = max(
+                abs(column[order] - column[order - 1]), abs(column[order] - previous[order - 1])
+            )
+            error = spread + 2.0 * rounding / step
+            if error < best[1]:
+                best = (column[order], error)
+        previous = column
+    return best
+
+
+def _moved(objective: Objective, plan: Directions, seed: int) -> _Probe:
+    """Return a probe at a point nearby, off any kink."""
+    moved = at_point(objective, perturbed(objective, scale=_NEARBY, seed=seed))
+    return _Probe(moved, moved.value_and_grad(components=False), plan)
+
+
+class _Probe:
+    """Compare analytic and numeric derivatives of one objective at one point."""
+
+    def __init__(self, objective: Objective, evaluation: Evaluation, plan: Directions) -> None:
+        self.objective: Final = objective
+        self.plan: Final = plan
+        self.native: Final = evaluation.grads
+        self.grads, self.precision, self.note = _float64_grads(objective, evaluation)
+        dtypes = {view.dtype for view in objective.point.values()}
+        wide = self.precision == "float64"
+        self.eps: Final = EPS["float64"] if wide else max(EPS[d] for d in dtypes)
+        self.noise: dict[int, float] = {}
+
+    def compare(self, names: list[str], seed: int) -> DirectionalDerivative:
+        """Compare along one direction, restricted to some parameters."""
+        along = direction(self.objective, seed=seed)
+        analytic, scale = _inner(self.grads, along, names)
+        native, _ = _inner(self.native, along, names)
+        numeric, error = self._numeric(names, along)
+        allowed = self._allowed(scale, error)
+        if abs(analytic - numeric) > allowed:
+            allowed += _SAFETY * self._ulp_noise(names, along)
+        if abs(analytic - numeric) <= allowed < abs(native - numeric):
+            analytic, allowed = native, max(allowed, _NATIVE_RTOL * scale)
+        return DirectionalDerivative(
+            parameters=tuple(names),
+            analytic=analytic,
+            numeric=numeric,
+            error=error,
+            scale=scale,
+            allowed=allowed,
+            precision=self.precision,
+            seed=seed,
+        )
+
+    def bisect(self, names: list[str], seed: int) -> list[DirectionalDerivative]:
+        """Return the smallest groups of parameters that still disagree, within the budget."""
+        left = _BUDGET
+        found: list[DirectionalDerivative] = []
+        pending = [names]
+        while pending and left >= 2:  # noqa: PLR2004 - two halves
+            group = pending.pop(0)
+            if len(group) == 1:
+                continue
+            halves = group[: len(group) // 2], group[len(group) // 2 :]
+            left -= len(halves)
+            for half in halves:
+                result = self.compare(half, seed)
+                if not result.agrees:
+                    pending.append(half)
+                    found = [f for f in found if not set(half) < set(f.parameters)] + [result]
+        return found
+
+    def _numeric(
+        self, names: list[str], along: Mapping[str, NDArray[np.float64]]
+    ) -> tuple[float, float]:
+        """Return the extrapolated central difference and its error."""
+        base = {name: to_numpy(self.objective.point[name]) for name in names}
+        estimates, size = [], 0.0
+        for factor in _STEPS:
+            step = factor * self.eps ** (1 / 3)
+            up, down = (
+                self.objective.value(
+                    {n: base[n] + sign * step * along[n] for n in names}, precision=self.precision
+                )
+                for sign in (1.0, -1.0)
+            )
+            size = max(size, abs(up), abs(down))
+            estimates.append((step, (up - down) / (2.0 * step)))
+        return extrapolated(estimates, self.eps * size)
+
+    def _allowed(self, scale: float, error: float) -> float:
+        """Return the difference that numeric error and the analytic side's rounding explain."""
+        rtol = self.plan.rtol
+        if rtol is None:
+            dtype = next(d for d, eps in EPS.items() if eps == self.eps)
+            rtol = _RTOL[dtype]
+        return _SAFETY * error + rtol * scale + (self.plan.atol or 0.0)
+
+    def _ulp_noise(self, names: list[str], along: Mapping[str, NDArray[np.float64]]) -> float:
+        """Return how far one unit in the last place moves the analytic derivative."""
+        home, _ = _inner(self.grads, along, names)
+        worst = 0.0
+        for seed in range(_ULP_DRAWS):
+            rng = np.random.default_rng(seed)
+            point = {}
+            for name, view in self.objective.point.items():
+                values = to_numpy(view)
+                jitter = rng.uniform(-1.0, 1.0, view.shape)
+                point[name] = values + self.eps * np.abs(values) * jitter
+            moved = self.objective.value_and_grad(point, components=False, precision=self.precision)
+            worst = max(worst, abs(_inner(moved.grads, along, names)[0] - home))
+        return worst
+
+
+def _float64_grads(
+    objective: Objective, evaluation: Evaluation
+) -> tuple[Mapping[str, ArrayView | None], Precision, str]:
+    """Return the gradient in float64 where it can be had, the precision, and a note if not."""
+    if all(view.dtype in {"float64", "complex128"} for view in objective.point.values()):
+        return evaluation.grads, "float64", ""
+    try:
+        wide = objective.value_and_grad(components=False, precision="float64")
+    except PrecisionError as error:
+        return evaluation.grads, "native", f"numeric check in native precision: {error}"
+    return wide.grads, "float64", ""
+
+
+def _inner(
+    grads: Mapping[str, ArrayView | None],
+    along: Mapping[str, NDArray[np.float64]],
+    names: list[str],
+) -> tuple[float, float]:
+    """Return the inner product of gradient and direction, and the sum of its absolute terms."""
+    total, scale = [], []
+    for name in names:
+        view = grads[name]
+        if view is None:
+            continue
+        flat = along[name].reshape(-1)
+        for start, values in view.chunks(CHUNK):
+            terms = values.astype(np.float64) * flat[start : start + values.size]
+            total.append(float(terms.sum()))
+            scale.append(float(np.abs(terms).sum()))
+    return math.fsum(total), math.fsum(scale)

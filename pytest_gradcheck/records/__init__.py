@@ -1,0 +1,58 @@
+"""The immutable values that travel through the package, and their invariants.
+
+Data moves one way: ``source -> Objective -> Measurement -> Verdict -> report``. A baseline is a
+stored `Measurement`. Nothing here computes; `stats`, `measure` and `judge` do.
+
+Requirements:
+    Values are frozen and hold tuples. A `Measurement` holds statistics and sketches, never a
+    full-size array, and survives a round trip through JSON exactly. Norms, extremes and means are
+    taken over the finite elements; what is not finite is counted beside them, so that one NaN
+    never erases the rest.
+"""
+
+from __future__ import annotations
+
+from pytest_gradcheck.records.gradient import (
+    ComponentStats,
+    Element,
+    GradientStats,
+    ParameterStats,
+    Sketch,
+)
+from pytest_gradcheck.records.measurement import (
+    DirectionalDerivative,
+    Measurement,
+    PointStats,
+    Sample,
+)
+from pytest_gradcheck.records.objective import (
+    ArrayView,
+    ComponentEvaluation,
+    Evaluation,
+    Objective,
+    Precision,
+    Scalar,
+)
+from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
+
+__all__ = [
+    "ArrayView",
+    "CheckResult",
+    "ComponentEvaluation",
+    "ComponentStats",
+    "DirectionalDerivative",
+    "Element",
+    "Evaluation",
+    "Finding",
+    "GradientStats",
+    "Measurement",
+    "Objective",
+    "Outcome",
+    "ParameterStats",
+    "PointStats",
+    "Precision",
+    "Sample",
+    "Scalar",
+    "Sketch",
+    "Verdict",
+]

@@ -1,0 +1,170 @@
+"""The statistics of one gradient: by parameter, by component, and in total."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["ComponentStats", "Element", "GradientStats", "ParameterStats", "Sketch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketch:
+    """Hold a linear sketch of an array, from which distances to another one are estimated.
+
+    Attributes:
+        norm: exact L2 norm of the array.
+        values: the sketch, ``min(size, 32)`` numbers; see `pytest_gradcheck.sketch`.
+    """
+
+    norm: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Element:
+    """Hold one entry of a parameter: its multi-index and the gradient there."""
+
+    index: tuple[int, ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterStats:
+    """Hold the statistics of the gradient of one parameter, in float64.
+
+    Attributes:
+        name: as the framework names it.
+        shape: of the parameter (a complex one shows a last axis of two).
+        dtype: of the gradient; of the parameter where it is disconnected.
+        disconnected: no gradient reaches the parameter at all.
+        norm, max_abs, mean: L2 norm, L-infinity norm and mean over the finite elements.
+        zeros, nans, infs: exact counts.
+        top: the largest elements by absolute value, largest first.
+        nonfinite: multi-indices of the first elements that are not finite.
+        sketch: ``None`` where an element is not finite or the parameter is disconnected.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    disconnected: bool = False
+    norm: float = 0.0
+    max_abs: float = 0.0
+    mean: float = 0.0
+    zeros: int = 0
+    nans: int = 0
+    infs: int = 0
+    top: tuple[Element, ...] = ()
+    nonfinite: tuple[tuple[int, ...], ...] = ()
+    sketch: Sketch | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of (real) elements."""
+        return math.prod(self.shape)
+
+    @property
+    def rms(self) -> float:
+        """Root mean square over all elements: ``norm / sqrt(size)``."""
+        return self.norm / math.sqrt(self.size) if self.size else 0.0
+
+    @property
+    def zero_fraction(self) -> float:
+        """Share of the elements that are exactly zero."""
+        return self.zeros / self.size if self.size else 0.0
+
+    @property
+    def finite(self) -> bool:
+        """Whether no element is NaN or Inf."""
+        return self.nans == 0 and self.infs == 0
+
+    @property
+    def dead(self) -> bool:
+        """Whether the gradient is disconnected or exactly zero everywhere."""
+        return self.disconnected or (self.finite and self.zeros == self.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentStats:
+    """Hold one component: its value, the norm of its gradient, its share, its cosines.
+
+    Attributes:
+        name: as the loss mapping or the model names it.
+        value: of the term.
+        norm: L2 norm of its gradient over all parameters (finite elements).
+        share: ``norm`` divided by the sum of all components' norms.
+        finite: whether value and gradient are free of NaN and Inf.
+        cosines: with each component, in order, itself included; 0 where one has no gradient.
+        nonfinite: the parameters in whose gradient the component has NaN or Inf.
+    """
+
+    name: str
+    value: float
+    norm: float
+    share: float
+    finite: bool = True
+    cosines: tuple[float, ...] = ()
+    nonfinite: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientStats:
+    """Hold the statistics of one gradient in one precision (one tier).
+
+    Attributes:
+        value: the loss or the log-density.
+        parameters: in the model's forward order.
+        components: empty for a single scalar.
+    """
+
+    value: float
+    parameters: tuple[ParameterStats, ...]
+    components: tuple[ComponentStats, ...] = ()
+
+    @property
+    def norm(self) -> float:
+        """Global L2 norm over the finite elements."""
+        return math.hypot(*(p.norm for p in self.parameters))
+
+    @property
+    def max_abs(self) -> float:
+        """Largest absolute finite element."""
+        return max((p.max_abs for p in self.parameters), default=0.0)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return sum(p.size for p in self.parameters)
+
+    @property
+    def nans(self) -> int:
+        """Number of NaN elements."""
+        return sum(p.nans for p in self.parameters)
+
+    @property
+    def infs(self) -> int:
+        """Number of infinite elements."""
+        return sum(p.infs for p in self.parameters)
+
+    @property
+    def finite(self) -> bool:
+        """Whether value, components and every element are finite."""
+        return (
+            math.isfinite(self.value)
+            and all(p.finite for p in self.parameters)
+            and all(c.finite for c in self.components)
+        )
+
+    def __getitem__(self, name: str) -> ParameterStats:
+        """Return the statistics of one parameter by name.
+
+        Raises:
+            KeyError: there is no such parameter; the message lists the known ones.
+        """
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        known = ", ".join(p.name for p in self.parameters)
+        msg = f"no parameter {name!r}; known: {known}"
+        raise KeyError(msg)

@@ -1,0 +1,184 @@
+"""A gradient at one point and at the extra points that checks asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from pytest_gradcheck.records.gradient import (
+    ComponentStats,
+    GradientStats,
+    ParameterStats,
+    Sketch,
+)
+from pytest_gradcheck.records.objective import Precision, Scalar
+
+__all__ = ["DirectionalDerivative", "Measurement", "PointStats", "Sample"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Hold the gradient at one extra point, reduced to what the checks and reports need.
+
+    Attributes:
+        label: what the point is: ``perturbed 1e-03 #0``.
+        seed: of the perturbation.
+        scale: of the perturbation, relative to each parameter's RMS.
+        value: the loss or log-density there.
+        norm: L2 norm of the gradient there (finite elements).
+        cosine: with the gradient at the point itself; ``nan`` where either is not finite or zero.
+        nonfinite: parameters with NaN or Inf there.
+        nans, infs: element counts.
+        dead: parameters whose gradient is disconnected or exactly zero there.
+    """
+
+    label: str
+    seed: int
+    scale: float
+    value: float
+    norm: float
+    cosine: float
+    nonfinite: tuple[str, ...] = ()
+    nans: int = 0
+    infs: int = 0
+    dead: tuple[str, ...] = ()
+
+    @property
+    def finite(self) -> bool:
+        """Whether value and gradient are finite there."""
+        return math.isfinite(self.value) and not self.nonfinite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectionalDerivative:
+    """Hold one comparison of an analytic with a numeric directional derivative.
+
+    Attributes:
+        parameters: the parameters that were moved; all of them, or what bisection narrowed to.
+        analytic: inner product of the gradient with the direction.
+        numeric: central differences, extrapolated.
+        error: estimated error of ``numeric``, rounding included.
+        scale: sum of ``|gradient x direction|``, what rounding of the analytic side scales with.
+        allowed: the largest difference that noise explains.
+        precision: in which the numeric side was evaluated: ``float64`` or ``native``.
+        seed: of the direction.
+    """
+
+    parameters: tuple[str, ...]
+    analytic: float
+    numeric: float
+    error: float
+    scale: float
+    allowed: float
+    precision: Precision
+    seed: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two sides agree within what noise explains."""
+        return abs(self.analytic - self.numeric) <= self.allowed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointStats:
+    """Hold what identifies the point: a sketch per parameter, and the values where small.
+
+    Attributes:
+        sketches: of each parameter's values, in order of the parameters.
+        dtypes: of each parameter.
+        values: every value in float64, concatenated in order, or ``None`` when not kept.
+    """
+
+    sketches: tuple[Sketch, ...]
+    dtypes: tuple[str, ...]
+    values: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Hold the statistics of a gradient at one point and at the extra points checks asked for.
+
+    Attributes:
+        objective, backend, device, sense, seed: as in `Objective`.
+        native: in the precision and on the device of the model.
+        shadow: the same gradient in float64, ``None`` where there is none.
+        point: what identifies the point.
+        samples: the perturbed points.
+        directional: analytic against numeric directional derivatives.
+        allowances: relative distance that noise explains, by parameter, native tier; written when
+            a baseline is recorded and empty before that.
+        facts, structure, packages: as in `Objective`.
+        notes: anything the reader should know about how it was measured.
+        seconds: spent in evaluating the model; never compared, never stored in a baseline.
+    """
+
+    objective: str
+    backend: str
+    device: str
+    sense: str
+    seed: int
+    native: GradientStats
+    point: PointStats
+    shadow: GradientStats | None = None
+    samples: tuple[Sample, ...] = ()
+    directional: tuple[DirectionalDerivative, ...] = ()
+    allowances: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+    structure: Mapping[str, Scalar] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def finite(self) -> bool:
+        """Whether value and gradient are finite at the point."""
+        return self.native.finite
+
+    @property
+    def norm(self) -> float:
+        """Global L2 norm of the gradient at the point."""
+        return self.native.norm
+
+    @property
+    def max_abs(self) -> float:
+        """Largest absolute element of the gradient at the point."""
+        return self.native.max_abs
+
+    @property
+    def value(self) -> float:
+        """The loss or log-density at the point."""
+        return self.native.value
+
+    @property
+    def components(self) -> Mapping[str, ComponentStats]:
+        """The components by name, in their own order."""
+        return MappingProxyType({c.name: c for c in self.native.components})
+
+    def __getitem__(self, name: str) -> ParameterStats:
+        """Return the statistics of one parameter by name."""
+        return self.native[name]
+
+    @property
+    def max_norm_ratio(self) -> float:
+        """Largest factor, up or down, between a perturbed norm and the norm at the point."""
+        if not self.samples:
+            return 1.0
+        return max(_ratio(s.norm, self.native.norm) for s in self.samples)
+
+    @property
+    def log_spread(self) -> float:
+        """Natural logarithm of the largest over the smallest norm at the perturbed points."""
+        norms = [s.norm for s in self.samples if s.finite]
+        if len(norms) < 2 or min(norms) <= 0:  # noqa: PLR2004 - a spread needs two
+            return 0.0
+        return math.log(max(norms) / min(norms))
+
+
+def _ratio(a: float, b: float) -> float:
+    """Return the larger over the smaller; infinite against zero, 1 for two zeros."""
+    low, high = min(a, b), max(a, b)
+    if low > 0:
+        return high / low
+    return 1.0 if high == 0 else math.inf

@@ -1,0 +1,131 @@
+"""What a backend hands over: a function to differentiate, and what evaluating it returned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pytest_gradcheck.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["ArrayView", "ComponentEvaluation", "Evaluation", "Objective", "Precision", "Scalar"]
+
+Precision = Literal["native", "float64"]
+Scalar = str | int | float | bool | None
+
+
+class ArrayView(Protocol):
+    """Show one parameter's values or gradient to the statistics, wherever it lies.
+
+    A complex array shows as real numbers with a last axis of two (real, imaginary); its `dtype`
+    stays the complex one.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the real elements, a complex array's last axis of two included."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """Name of the element type as the framework has it: ``float32``, ``bfloat16``."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of real elements."""
+        ...
+
+    def chunks(self, size: int) -> Iterator[tuple[int, NDArray[np.floating]]]:
+        """Yield ``(start, values)`` in rising order of the flat C-order index.
+
+        Args:
+            size: the most elements a chunk may have.
+
+        Yields:
+            The index of the first element and a one-dimensional float16, float32 or float64 array,
+            only to be read. Elements that no chunk covers are exactly zero (sparse gradients).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentEvaluation:
+    """Hold one named additive term of the loss at one point.
+
+    Attributes:
+        value: the term's value.
+        grads: its gradient by parameter; ``None`` where the term does not depend on it. The
+            mapping is empty when only values were asked for.
+    """
+
+    value: float
+    grads: Mapping[str, ArrayView | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Hold the value and the gradient of an objective at one point.
+
+    Attributes:
+        value: the loss, or the log-density.
+        grads: gradient by parameter, in the order of ``Objective.point``; ``None`` means
+            disconnected, zeros mean zero.
+        components: the named terms, empty when the objective is a single scalar.
+    """
+
+    value: float
+    grads: Mapping[str, ArrayView | None]
+    components: Mapping[str, ComponentEvaluation] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """Hold a function to differentiate, as its backend sees it.
+
+    Attributes:
+        name: what messages call it.
+        backend: the backend's name, ``torch``, ``pymc`` or ``arrays``.
+        device: where it is evaluated: ``cpu``, ``cuda``.
+        point: the current value of every parameter, in the model's own (forward) order.
+        value_and_grad: ``f(point, components=True, precision="native")``. ``point`` maps names to
+            arrays of the parameters' (real) shapes, a missing name or ``None`` meaning its current
+            value. A pure function: the same point gives the same bits, and the user's objects are
+            unchanged afterwards. With ``precision="float64"`` everything is computed in float64,
+            or `PrecisionError` says why not.
+        value: ``f(point, precision="native")``, the value alone; as pure.
+        seed: of every random stream the model draws from.
+        sense: ``loss`` or ``logp``, what the value is called in messages.
+        stores_point: whether the baseline keeps the whole point where it is small enough.
+        min_scale: the scale a parameter is perturbed at when its RMS is smaller, so that zeros
+            move too; 1 in an unconstrained space of unit scale.
+        facts: what else is worth keeping in reports and baselines (frozen and tied parameters,
+            compile mode, data shapes); plain scalars by name, in a fixed order.
+        structure: what must be equal for two gradients to be comparable beyond names and shapes
+            (transforms, distributions), plain scalars by name.
+        packages: versions of the packages that computed the gradient, by name.
+    """
+
+    name: str
+    backend: str
+    device: str
+    point: Mapping[str, ArrayView]
+    value_and_grad: Callable[..., Evaluation]
+    value: Callable[..., float]
+    seed: int
+    sense: str = "loss"
+    stores_point: bool = False
+    min_scale: float = 1e-2
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+    structure: Mapping[str, Scalar] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that there is something to differentiate."""
+        if not self.point:
+            msg = f"'{self.name}' ({self.backend}) has no trainable parameters"
+            raise UsageError(msg)

@@ -1,0 +1,95 @@
+"""What the checks say of a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.records.measurement import Measurement
+
+__all__ = ["OUTCOMES", "CheckResult", "Finding", "Outcome", "Verdict"]
+
+OUTCOMES = ("passed", "failed", "skipped")
+Outcome = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Hold one line of a failed check.
+
+    Attributes:
+        subject: what it is about: a parameter, a component, ``total``, ``loss``.
+        text: observed and allowed, ready to read.
+        observed, limit: the two numbers, where there are two.
+    """
+
+    subject: str
+    text: str
+    observed: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """Hold what one check says of one measurement.
+
+    Attributes:
+        check: the limit's name: ``finite``, ``reaches``, ``drift``.
+        outcome: ``passed``, ``failed`` or ``skipped``.
+        findings: one for each line to show; for a passed check what it has to say anyway.
+        reason: why it was skipped, or what kind of failure it is (``drift``, ``missing``,
+            ``structure``, ``point``, ``unreadable``).
+        hints: what to do; the reader is shown one.
+        diagnosis: the probable cause, in sentences; empty where nothing fits.
+    """
+
+    check: str
+    outcome: Outcome
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    hints: tuple[str, ...] = ()
+    diagnosis: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the outcome and that a failure says something."""
+        if self.outcome not in OUTCOMES:
+            msg = f"outcome {self.outcome!r} is not one of {', '.join(OUTCOMES)}"
+            raise UsageError(msg)
+        if self.outcome == "failed" and not self.findings:
+            msg = f"check {self.check!r} failed without a finding"
+            raise UsageError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Hold the judgement of one measurement: every check's result, and against which baseline.
+
+    Attributes:
+        name: of the call within its test.
+        measurement: what was judged.
+        baseline: what it was compared with, or ``None``.
+        results: in the order in which the checks ran; drift last.
+        limits: the limits in force, as text by name.
+    """
+
+    name: str
+    measurement: Measurement
+    results: tuple[CheckResult, ...]
+    baseline: Measurement | None = None
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[CheckResult, ...]:
+        """The checks that failed."""
+        return tuple(r for r in self.results if r.outcome == "failed")
+
+    def result(self, check: str) -> CheckResult | None:
+        """Return the result of one check by name, ``None`` where it did not run."""
+        return next((r for r in self.results if r.check == check), None)
