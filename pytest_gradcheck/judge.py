@@ -1,0 +1,34 @@
+"""Let every check judge a measurement, and gather what they say in a verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pytest_gradcheck.records import CheckResult, Measurement, Verdict
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.limits import Limits
+
+__all__ = ["judge", "with_drift"]
+
+
+def judge(measurement: Measurement, limits: Limits, *, name: str = "") -> Verdict:
+    """Return the verdict of every check but drift.
+
+    Args:
+        measurement: to judge.
+        limits: that hold for it.
+        name: of the call within its test.
+    """
+    return Verdict(
+        name=name,
+        measurement=measurement,
+        results=tuple(check.judge(measurement) for check in limits.checks),
+        limits=limits.text(),
+    )
+
+
+def with_drift(verdict: Verdict, result: CheckResult, baseline: Measurement | None) -> Verdict:
+    """Return the verdict with what the baseline says, judged last."""
+    return dataclasses.replace(verdict, results=(*verdict.results, result), baseline=baseline)
