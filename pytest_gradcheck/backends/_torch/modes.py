@@ -1,0 +1,181 @@
+"""The two torch modes that make a closure compute in float64 (see `promote`).
+
+Requirements:
+    The function mode sees every torch function that Python calls, and promotes what goes in and
+    what comes out. Random numbers are drawn one level below, where those that a library function
+    draws in its own body show too: in the native type, then promoted, because the streams of
+    float32 and float64 have nothing in common.
+"""
+
+from __future__ import annotations
+
+import types
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from torch._ops import OpOverload
+
+__all__ = ["NativeDraws", "Promotion", "wide_dtype"]
+
+_CASTS = {
+    getattr(torch.Tensor, narrow): getattr(torch.Tensor, wide)
+    for narrow, wide in (
+        ("float", "double"),
+        ("half", "double"),
+        ("bfloat16", "double"),
+        ("cfloat", "cdouble"),
+        ("chalf", "cdouble"),
+    )
+}
+
+# Of the operations that draw, those that gradients do not pass: their draws depend on the type of
+# what they fill, or are whole numbers that rounding may tip. Dropout, noisy activations and the
+# gamma family draw the same in every type, and must not lose the precision of their input.
+_DRAWS = {
+    *("bernoulli", "bernoulli_", "binomial", "cauchy_", "exponential_", "geometric_"),
+    *("log_normal_", "multinomial", "normal", "normal_", "poisson", "rand", "rand_like", "randn"),
+    *("randn_like", "random_", "uniform_"),
+}
+
+
+def wide_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the 64-bit type (128 for complex) that holds a floating-point type's values."""
+    if dtype.is_complex:
+        return torch.complex128
+    return torch.float64 if dtype.is_floating_point else dtype
+
+
+class Promotion(TorchFunctionMode):
+    """Promote every tensor that reaches a torch function, and everything that leaves one."""
+
+    def __init__(self) -> None:
+        """Start with no captured tensor seen."""
+        super().__init__()
+        # The tensor itself is kept beside its copy: an id is only good while its owner lives.
+        self._seen: dict[int, tuple[object, object]] = {}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Iterable[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        """Call one torch function on promoted arguments."""
+        call = _mapped((args, dict(kwargs or {})), self._captured)
+        if _has_tensor(call):
+            # With a tensor in hand a type names a cast; without one it names what a constant or a
+            # draw is made in, which stays as it is natively.
+            call = _mapped(call, _wide_type)
+        wide_args, wide_kwargs = cast("tuple[tuple[object, ...], dict[str, object]]", call)
+        if func in _BACKWARD:
+            with self:  # checkpointed code runs again inside of the backward pass
+                return _BACKWARD[func](*wide_args, **wide_kwargs)
+        return _mapped(_CASTS.get(func, func)(*wide_args, **wide_kwargs), _promote)
+
+    def _captured(self, value: object) -> object:
+        """Return the promoted copy of a narrow tensor, the same one each time."""
+        if id(value) in self._seen:
+            return self._seen[id(value)][1]
+        wide = _promote(value)
+        if wide is not value:
+            self._seen[id(value)] = value, wide
+        return wide
+
+
+class NativeDraws(TorchDispatchMode):
+    """Draw random numbers in the native type, and promote them.
+
+    Args:
+        native: the real type that the native run draws in.
+    """
+
+    def __init__(self, native: torch.dtype) -> None:
+        """Remember the native type, and its complex partner."""
+        super().__init__()
+        self._native = {torch.float64: native, torch.complex128: native.to_complex()}
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> object:
+        """Call one operation, and one that draws in the native type."""
+        kwargs = dict(kwargs or {})
+        name = func.overloadpacket.__name__
+        if name not in _DRAWS:
+            return func(*args, **kwargs)
+        narrow = _mapped((args, kwargs), self._narrow)
+        narrow_args, narrow_kwargs = cast("tuple[tuple[Any, ...], dict[str, Any]]", narrow)
+        drawn = func(*narrow_args, **narrow_kwargs)
+        if name.endswith("_"):
+            return args[0].copy_(drawn)
+        return kwargs["out"].copy_(drawn) if "out" in kwargs else _mapped(drawn, _promote)
+
+    def _narrow(self, value: object) -> object:
+        """Return a wide tensor or type as the native one."""
+        if isinstance(value, torch.Tensor):
+            return value.to(self._native.get(value.dtype, value.dtype))
+        if isinstance(value, torch.dtype):
+            return self._native.get(value, value)
+        return value
+
+
+def _mapped(value: object, change: Callable[[object], object]) -> object:
+    """Return nested containers with every leaf changed; the same object where none was."""
+    if isinstance(value, dict):
+        entries = {key: _mapped(item, change) for key, item in value.items()}
+        return entries if any(entries[key] is not value[key] for key in value) else value
+    if isinstance(value, list | tuple):
+        items = [_mapped(item, change) for item in value]
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            return value
+        kind = cast("Callable[..., object]", type(value))
+        return kind(*items) if hasattr(value, "_fields") else kind(items)
+    return change(value)
+
+
+def _has_tensor(value: object) -> bool:
+    """Return whether nested containers hold a tensor."""
+    if isinstance(value, dict):
+        return any(_has_tensor(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(_has_tensor(item) for item in value)
+    return isinstance(value, torch.Tensor)
+
+
+def _wide_type(value: object) -> object:
+    """Return the wide type for a type, anything else as it is."""
+    return wide_dtype(value) if isinstance(value, torch.dtype) else value
+
+
+def _promote(value: object) -> object:
+    """Return a narrow tensor in 64 bits, differentiably; anything else as it is."""
+    if not isinstance(value, torch.Tensor) or wide_dtype(value.dtype) == value.dtype:
+        return value
+    with torch.enable_grad() if value.requires_grad else nullcontext():
+        return value.to(wide_dtype(value.dtype))
+
+
+def _ungated(function: types.FunctionType) -> types.FunctionType:
+    """Return a function of torch's own without its question whether a mode is active."""
+    scope = {**function.__globals__, "has_torch_function": lambda _: False}
+    copy = types.FunctionType(
+        function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+_BACKWARD: dict[object, types.FunctionType] = {
+    torch.autograd.grad: _ungated(cast("types.FunctionType", torch.autograd.grad))
+}

@@ -1,0 +1,114 @@
+"""Evaluate a float32 loss in float64, without the user's help.
+
+A closure hides its inputs, so they cannot be cast beforehand. Instead the parameters and buffers
+borrow float64 values, and two modes watch what the closure does: one promotes every narrower
+tensor when it first reaches a torch function, and drops casts to narrower types; the other has
+random numbers drawn in the native type, so that they are those of the native run.
+
+Requirements:
+    The user's tensors are never written to: parameters and buffers borrow new memory and get their
+    own back, captured tensors are replaced by copies, remembered by identity for one evaluation.
+    Constant tensors keep their float32 values, so that the function is the same one, evaluated
+    more precisely.
+    Where it cannot be done, `PrecisionError` says why: parameters on an accelerator, scripted
+    modules, kernels that know one type. What draws in a lower precision than the parameters have
+    (under autocast) meets other draws here than in the native run.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.parameter import is_lazy
+
+from pytest_gradcheck.backends._torch.modes import NativeDraws, Promotion, wide_dtype
+from pytest_gradcheck.backends._torch.placement import as_tensor
+from pytest_gradcheck.errors import PrecisionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_gradcheck.backends._torch.source import Source
+    from pytest_gradcheck.backends._torch.state import Belongings
+
+__all__ = ["check_wide", "is_wide", "promoted"]
+
+
+def is_wide(source: Source) -> bool:
+    """Return whether all parameters are 64 bits wide, so that the native run is the wide one."""
+    return all(t.dtype == wide_dtype(t.dtype) for t in source.tensors)
+
+
+@contextmanager
+def promoted(
+    source: Source, mine: Belongings, point: Mapping[str, NDArray[np.floating[Any]]]
+) -> Iterator[None]:
+    """Make everything inside compute in float64, parameters held at a point.
+
+    Args:
+        source: the parameters.
+        mine: the user's objects; the state of buffers is kept by the caller (`undisturbed`).
+        point: a real array for each parameter that moves; not rounded to its native type.
+
+    Raises:
+        PrecisionError: the parameters are not on the CPU, or a module is compiled and this torch
+            cannot run it uncompiled.
+    """
+    moved = {id(source.wrt[name]): values for name, values in point.items()}
+    buffers = [b for m in mine.modules for b in m.buffers(recurse=False) if not is_lazy(b)]
+    with ExitStack() as stack:
+        for tensor in {id(t): t for t in (*mine.leaves, *buffers)}.values():
+            _check_on_cpu(tensor, source.label)
+            own = tensor.data
+            if id(tensor) in moved:
+                tensor.data = as_tensor(tensor, moved[id(tensor)])
+            elif wide_dtype(own.dtype) != own.dtype:
+                tensor.data = own.to(wide_dtype(own.dtype))
+            stack.callback(setattr, tensor, "data", own)
+        _run_uncompiled(stack, mine, source.label)
+        # Autocast leaves float64 alone; switching it off saves it the trouble.
+        stack.enter_context(torch.autocast("cpu", enabled=False))
+        stack.enter_context(NativeDraws(_native(source)))
+        stack.enter_context(Promotion())
+        yield
+
+
+def check_wide(what: str, tensor: torch.Tensor) -> None:
+    """Check that a result was computed in float64.
+
+    Raises:
+        PrecisionError: it has a narrower type.
+    """
+    if wide_dtype(tensor.dtype) != tensor.dtype:
+        msg = f"{what} comes back in {tensor.dtype} when the parameters are float64"
+        raise PrecisionError(msg)
+
+
+def _check_on_cpu(tensor: torch.Tensor, label: str) -> None:
+    """Check that a tensor is where float64 is evaluated."""
+    if tensor.device.type != "cpu":
+        msg = f"'{label}' has tensors on {tensor.device}; float64 is evaluated on the CPU, where "
+        raise PrecisionError(msg + "gradcheck cannot move what the closure holds")
+
+
+def _native(source: Source) -> torch.dtype:
+    """Return the real type of the parameters, in which the native run draws."""
+    kinds = {t.dtype.to_real() for t in source.tensors if wide_dtype(t.dtype) != t.dtype}
+    return kinds.pop() if len(kinds) == 1 else torch.float32
+
+
+def _run_uncompiled(stack: ExitStack, mine: Belongings, label: str) -> None:
+    """Have compiled code run as it was written: what is compiled cannot be watched."""
+    if "torch._dynamo" not in sys.modules:
+        return  # nothing is compiled, and importing it takes seconds
+    if hasattr(torch.compiler, "set_stance"):
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+    elif any(hasattr(m, "_orig_mod") for m in mine.modules):
+        msg = f"'{label}' is compiled; torch {torch.__version__} cannot run it uncompiled (2.6 can)"
+        raise PrecisionError(msg)

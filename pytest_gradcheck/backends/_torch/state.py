@@ -1,0 +1,164 @@
+"""Leave the user's objects as they were: buffers, gradients, modes, attributes, random streams.
+
+Requirements:
+    Everything comes back bit for bit and as the same object, also when the loss raises. Values are
+    written back past autograd's version counters, so that a graph which the user keeps is as good
+    as before. Only buffers are copied; parameters are not (see `placement`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.parameter import is_lazy
+
+from pytest_gradcheck.backends._torch.captured import held_by
+from pytest_gradcheck.backends._torch.streams import Stream, global_streams, stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_gradcheck.backends._torch.source import Source
+
+__all__ = ["Belongings", "belongings", "core", "undisturbed", "version"]
+
+_REGISTRIES = ("_parameters", "_buffers", "_modules")
+
+Restore = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belongings:
+    """Hold the user's objects that an evaluation may touch.
+
+    Attributes:
+        modules: every module that the loss may run, each once.
+        leaves: every parameter of theirs and of the objective, each once.
+        streams: of the generator objects that the loss holds.
+    """
+
+    modules: tuple[torch.nn.Module, ...]
+    leaves: tuple[torch.Tensor, ...]
+    streams: tuple[Stream, ...]
+
+    def rescaled(self) -> list[torch.Tensor]:
+        """Return the weights that an embedding with ``max_norm`` rescales as it reads them."""
+        kinds = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+        return [m.weight for m in self.modules if isinstance(m, kinds) and m.max_norm is not None]
+
+
+def belongings(source: Source, loss: Callable[[], object]) -> Belongings:
+    """Find the user's objects, those that only the closure knows included."""
+    held = held_by(loss)
+    roots = [h for h in held if isinstance(h, torch.nn.Module)]
+    if source.module is not None:
+        roots.insert(0, source.module)
+    modules = {id(m): m for root in roots for m in root.modules()}
+    leaves = [*source.tensors, *(p for m in modules.values() for p in m.parameters(recurse=False))]
+    leaves = [p for p in leaves if not is_lazy(p) and p.is_leaf]
+    held += [value for m in modules.values() for value in vars(m).values()]
+    streams = {id(h): s for h in held if (s := stream_of(h)) is not None}
+    return Belongings(
+        modules=tuple(modules.values()),
+        leaves=tuple({id(p): p for p in leaves}.values()),
+        streams=tuple(streams.values()),
+    )
+
+
+@contextmanager
+def undisturbed(mine: Belongings, *, seed: int) -> Iterator[None]:
+    """Seed every global stream, and put everything back on the way out.
+
+    Every ``.grad`` is ``None`` inside, so that a loss which calls ``backward()`` shows.
+    """
+    with ExitStack() as stack:
+        stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
+        for stream in (*global_streams(), *mine.streams):
+            stack.callback(stream.load, stream.save())
+            if stream.seed is not None:
+                stream.seed(seed)
+        for module in mine.modules:
+            stack.callback(_attributes(module))
+        for tensor in _buffers(mine):
+            stack.callback(_values(tensor))
+            stack.callback(_memory(tensor))
+        for leaf in mine.leaves:
+            stack.callback(setattr, leaf, "grad", leaf.grad)
+            leaf.grad = None
+            stack.callback(_memory(leaf))
+        yield
+
+
+def core(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the part of a tensor in which no two elements share memory by expansion."""
+    for axis, stride in enumerate(tensor.stride()):
+        if stride == 0 and tensor.shape[axis] > 1:
+            tensor = tensor.narrow(axis, 0, 1)
+    return tensor
+
+
+def version(tensor: torch.Tensor) -> int:
+    """Return autograd's count of in-place writes to a tensor."""
+    return tensor._version  # noqa: SLF001 - the name is private, the count is what torch documents
+
+
+def _buffers(mine: Belongings) -> list[torch.Tensor]:
+    """Return the tensors that a forward pass may write to, each once."""
+    found = [b for m in mine.modules for b in m.buffers(recurse=False)]
+    return list({id(b): b for b in (*found, *mine.rescaled()) if _is_writable(b)}.values())
+
+
+def _is_writable(buffer: torch.Tensor) -> bool:
+    """Return whether a forward pass could write to a buffer, and we could write it back."""
+    return not is_lazy(buffer) and not buffer.is_inference()
+
+
+def _memory(tensor: torch.Tensor) -> Restore:
+    """Remember where a tensor lies and how it is shaped, and return what puts it back there."""
+    if tensor.layout is not torch.strided:
+        return lambda: None
+    own = tensor.data
+
+    def restore() -> None:
+        if (tensor.data_ptr(), tensor.shape) != (own.data_ptr(), own.shape):
+            tensor.data = own
+
+    return restore
+
+
+def _values(tensor: torch.Tensor) -> Restore:
+    """Copy a tensor's values, and return what writes them back into its own memory."""
+    if tensor.layout is not torch.strided:
+        before, copy = version(tensor), tensor.detach().clone()
+        # Writing through .data would not reach a sparse tensor; new memory does.
+        return lambda: None if version(tensor) == before else setattr(tensor, "data", copy)
+    own, copy = core(tensor.data), core(tensor.detach()).clone()
+    return lambda: own.copy_(copy)
+
+
+def _attributes(module: torch.nn.Module) -> Restore:
+    """Remember a module's mode and attributes, and return what rebinds them."""
+    training = module.training
+    own = vars(module)
+    tables = [own, *(own[name] for name in _REGISTRIES if isinstance(own.get(name), dict))]
+    saved = [(table, dict(table)) for table in tables]
+
+    def restore() -> None:
+        for table, before in saved:
+            _rebind(table, before)
+        if module.training is not training:  # a scripted module keeps its mode elsewhere
+            module.training = training
+
+    return restore
+
+
+def _rebind(table: dict[str, object], before: dict[str, object]) -> None:
+    """Give a table its old entries in their old order; leave it alone if it has them."""
+    same = list(table) == list(before) and all(table[key] is before[key] for key in before)
+    if not same:
+        table.clear()
+        table.update(before)

@@ -1,0 +1,77 @@
+"""The random streams that a loss may draw from: to seed, to save and to put back.
+
+Requirements:
+    The global streams of Python, numpy and torch are seeded before each evaluation. A generator
+    object that the closure holds keeps the state that its owner gave it, and is put back to it
+    after each evaluation, so that the same point always meets the same draws.
+    No accelerator is woken up: its streams count once it is in use.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["Stream", "global_streams", "stream_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Hold how one random stream is read, put back and seeded.
+
+    Attributes:
+        save: returns the state.
+        load: puts a state back.
+        seed: seeds the stream; ``None`` for one that belongs to the user.
+    """
+
+    save: Callable[[], Any]
+    load: Callable[[Any], object]
+    seed: Callable[[int], object] | None = None
+
+
+def global_streams() -> Iterable[Stream]:
+    """Yield the global streams, those of accelerators in use included."""
+    yield Stream(save=random.getstate, load=random.setstate, seed=random.seed)
+    yield Stream(save=np.random.get_state, load=np.random.set_state, seed=_seed_numpy)
+    cpu = torch.default_generator
+    yield Stream(save=cpu.get_state, load=cpu.set_state, seed=cpu.manual_seed)
+    for device in (torch.cuda, torch.xpu):
+        if device.is_initialized():
+            yield Stream(
+                save=device.get_rng_state_all,
+                load=device.set_rng_state_all,
+                seed=device.manual_seed_all,
+            )
+    if torch.backends.mps.is_available():
+        yield Stream(
+            save=torch.mps.get_rng_state, load=torch.mps.set_rng_state, seed=torch.mps.manual_seed
+        )
+
+
+def stream_of(generator: object) -> Stream | None:
+    """Return the stream of a generator object, ``None`` for anything else."""
+    match generator:
+        case torch.Generator() | np.random.RandomState():
+            return Stream(save=generator.get_state, load=generator.set_state)
+        case random.Random():
+            return Stream(save=generator.getstate, load=generator.setstate)
+        case np.random.Generator():
+            bits: Any = generator.bit_generator
+
+            def load(state: object) -> None:
+                bits.state = state
+
+            return Stream(save=lambda: bits.state, load=load)
+        case _:
+            return None
+
+
+def _seed_numpy(seed: int) -> None:
+    """Seed numpy's global stream, which takes 32 bits."""
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the user's loss may draw from it
