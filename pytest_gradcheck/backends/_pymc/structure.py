@@ -1,0 +1,141 @@
+"""Say what a model is, apart from numbers: its structure and the facts worth keeping.
+
+Requirements:
+    The structure of a model is the same text under every version of PyMC, so that a baseline
+    survives an upgrade: names of distributions and transforms, dimensions, and a hash of the data.
+    Shapes of the parameters are not in it; they are compared by themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pymc.pytensorf import find_rng_nodes
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant
+
+from pytest_gradcheck.backends._pymc.graph import evaluated
+from pytest_gradcheck.backends._pymc.mode import scope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+    from pymc import Model
+    from pymc.logprob.transforms import Transform
+    from pytensor.graph.basic import Variable
+
+    from pytest_gradcheck.backends._pymc.program import Program
+
+__all__ = ["facts", "structure"]
+
+_ZERO = 1e-12
+
+
+def structure(model: Model) -> dict[str, str]:
+    """Return one line for each variable, data container and potential, by name."""
+    lines = {rv.name: _free(model, rv) for rv in model.free_RVs}
+    for rv in model.observed_RVs:
+        lines[rv.name] = f"{_distribution(rv)} observed {_data(model.rvs_to_values[rv])}"
+    for data in model.data_vars:
+        lines.setdefault(data.name, f"Data {_data(data)}")
+    for potential in model.potentials:
+        lines[potential.name] = "Potential"
+    return lines
+
+
+def facts(
+    model: Model, start: Mapping[str, NDArray[Any]], program: Program
+) -> dict[str, str | int | bool]:
+    """Return what reports show of a model; what does not apply is left out."""
+    observed = [rv.name for rv in model.observed_RVs]
+    imputed = [
+        rv.name
+        for rv in model.free_RVs
+        if rv.name.endswith("_unobserved")
+        and f"{rv.name.removesuffix('_unobserved')}_observed" in observed
+    ]
+    shapes = [f"{rv.name}: {_shape(_value(model.rvs_to_values[rv]))}" for rv in model.observed_RVs]
+    found: dict[str, str | int | bool] = {
+        "dimensions": sum(start[name].size for name in program.names),
+        "terms": len(model.free_RVs) + len(observed) + len(model.potentials),
+        "mode": program.choice.label,
+        "mode_reason": program.choice.reason,
+        "floatX": str(start[program.names[0]].dtype),
+        "observed": ", ".join(shapes),
+        "imputed": ", ".join(imputed),
+        "held": ", ".join(program.held),
+        "stochastic": bool(program.rngs),
+    }
+    return {name: fact for name, fact in found.items() if fact}
+
+
+def _free(model: Model, rv: Variable) -> str:
+    """Return distribution, transform and dimensions of a free variable."""
+    parts = [_distribution(rv)]
+    transform = model.rvs_to_transforms.get(rv)
+    if transform is not None:
+        parts.append(_transform(transform))
+    dims = model.named_vars_to_dims.get(rv.name)
+    if dims:
+        parts.append(f"dims ({', '.join(map(str, dims))})")
+    return ", ".join(parts)
+
+
+def _transform(transform: Transform) -> str:
+    """Return the name of a transform, link by link where it is a chain."""
+    links = getattr(transform, "transform_list", None)
+    return "+".join(map(_transform, links)) if links else type(transform).__name__
+
+
+def _distribution(rv: Variable) -> str:
+    """Return the name of a variable's distribution: ``HalfNormal``."""
+    op = rv.owner.op
+    match type(op).__name__:
+        case "MinibatchRandomVariable":  # scales the one that it holds
+            op = rv.owner.inputs[0].owner.op
+        case "XRV":  # names the dimensions of the one that it holds
+            op = op.core_op
+    return type(op).__name__.removeprefix("_").removesuffix("RV")
+
+
+def _data(variable: Variable) -> str:
+    """Return shape and hash of observed values."""
+    value = _value(variable)
+    if value is None:
+        return "minibatch"
+    return f"{_shape(value)} sha256:{hashlib.sha256(_rounded(value)).hexdigest()[:12]}"
+
+
+def _rounded(value: NDArray[Any]) -> bytes:
+    """Return values to some seven digits, so that their last bits do not make other data.
+
+    Data computed in the test (a sine, a draw) differ in them from one processor to the next; what
+    should be zero is then some 1e-16 of the rest.
+    """
+    values = np.asarray(value, dtype=np.float64)
+    size = np.abs(values)
+    floor = _ZERO * size.max(where=np.isfinite(size), initial=0.0)
+    with np.errstate(over="ignore"):
+        return np.where(size < floor, 0.0, values).astype("<f4").tobytes()
+
+
+def _value(variable: Variable) -> NDArray[Any] | None:
+    """Return observed values, ``None`` where they are drawn anew each time."""
+    if isinstance(variable, Constant):
+        return np.asarray(variable.data)
+    if isinstance(variable, SharedVariable):
+        return np.asarray(variable.get_value(borrow=True))
+    if find_rng_nodes([variable]):
+        return None
+    with scope("fast"):
+        return evaluated(variable)
+
+
+def _shape(value: NDArray[Any] | None) -> str:
+    """Return a shape as text: ``800``, ``3x4``, ``scalar``."""
+    if value is None:
+        return "minibatch"
+    return "x".join(map(str, value.shape)) or "scalar"

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from pytensor.compile.mode import Mode, get_mode
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+
+from pytest_gradcheck import UsageError
+from pytest_gradcheck.backends import objective
+from pytest_gradcheck.backends._pymc import mode as modes
+from pytest_gradcheck.errors import UsageTypeError
+from tests.backends import pymc_models as models
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Count what is compiled: one entry for each function."""
+    calls: list[str] = []
+    headline, terms = pm.Model.logp_dlogp_function, pm.pytensorf.compile
+
+    def count_headline(*args: Any, **kwargs: Any) -> Any:
+        calls.append("headline")
+        return headline(*args, **kwargs)
+
+    def count_terms(*args: Any, **kwargs: Any) -> Any:
+        calls.append("terms")
+        return terms(*args, **kwargs)
+
+    monkeypatch.setattr(pm.Model, "logp_dlogp_function", count_headline)
+    monkeypatch.setattr(pm.pytensorf, "compile", count_terms)
+    return calls
+
+
+@pytest.fixture
+def plain_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the default mode be one that compiles at once: what is chosen matters, not how."""
+    monkeypatch.setattr(modes, "get_default_mode", lambda: get_mode("FAST_COMPILE"))
+
+
+def test_a_model_is_compiled_once(compiled: list[str]) -> None:
+    """All calls and checks on one model must share its functions, whatever their seeds."""
+    model = models.eight_schools()
+    for seed in (0, 0, 1):
+        target = objective(model, seed=seed)
+        target.value()
+        target.value_and_grad()
+        target.value_and_grad({"mu": np.array(1.0)})
+    assert compiled == ["headline", "terms"]
+
+
+def test_components_are_compiled_when_asked_for(compiled: list[str]) -> None:
+    """The gradients of the terms must cost nothing to who does not want them."""
+    objective(models.eight_schools()).value_and_grad(components=False)
+    assert compiled == ["headline"]
+
+
+def test_a_model_that_grows_is_compiled_again(compiled: list[str]) -> None:
+    """A term added after the first call must be in the next one."""
+    model = models.potential()
+    before = objective(model).value()
+    with model:
+        pm.Potential("more", model["b"] * 2)
+    after = objective(model)
+    assert after.value() == pytest.approx(before + 2)
+    assert list(after.value_and_grad().components) == ["a", "b", "pull", "more"]
+    assert compiled == ["headline", "headline", "terms"]
+
+
+def test_a_compiled_model_can_be_forgotten() -> None:
+    """Keeping compiled functions must not keep the model alive."""
+    model = models.potential()
+    objective(model).value_and_grad()
+    reference = weakref.ref(model)
+    del model
+    gc.collect()
+    assert reference() is None
+
+
+def test_no_compiler_is_left_switched_off() -> None:
+    """Compiling without C must leave PyTensor's settings and its default mode as they were."""
+    before = pytensor.config.cxx, get_mode(None).linker
+    objective(models.potential()).value_and_grad()
+    assert (pytensor.config.cxx, get_mode(None).linker) == before
+
+
+def test_the_fast_mode_splits_long_sums() -> None:
+    """No sum or product may take more than two operands: a Python loop would run it."""
+    x = pt.dvectors(5)
+    with modes.scope("fast"):
+        function = pytensor.function(
+            list(x), [sum(x), pt.prod(pt.stack(x))], modes.choose(None, 0).mode
+        )
+        values = function(*np.arange(10.0).reshape(5, 2))
+    nodes = function.maker.fgraph.apply_nodes
+    assert max(len(node.inputs) for node in nodes if "Add" in str(node.op)) == 2
+    assert values[0].tolist() == [20.0, 25.0]
+
+
+@pytest.mark.parametrize("name", ["FAST_COMPILE", "fast"])
+def test_a_mode_by_name_is_used(name: str) -> None:
+    """The mode that the user names must be the one that is used, and be in the facts."""
+    target = objective(models.potential(), mode=name)
+    assert target.facts["mode"] == name
+    assert target.value() == pytest.approx(objective(models.potential()).value())
+
+
+def test_a_mode_of_pytensor_is_used() -> None:
+    """A mode object must be used, and be in the facts under a name without an address."""
+    target = objective(models.potential(), mode=Mode("py", "fast_compile"))
+    assert target.facts["mode"] == "Mode(PerformLinker)"
+    assert target.value_and_grad().components["pull"].value == pytest.approx(-9.0)
+
+
+def test_the_default_mode_can_be_asked_for(plain_default: None) -> None:
+    """PyTensor's own mode must be there for the asking."""
+    facts = objective(models.potential(), mode="default").facts
+    assert (facts["mode"], "mode_reason" in facts) == ("default", False)
+
+
+def test_an_unknown_mode_is_an_error() -> None:
+    """A name that PyTensor does not know must be answered with those that it knows."""
+    with pytest.raises(UsageError, match=r"mode='FASTER' is not a PyTensor mode; known: fast, def"):
+        objective(models.potential(), mode="FASTER")
+
+
+def test_a_mode_of_the_wrong_type_is_an_error() -> None:
+    """What is no mode at all must be refused by its type."""
+    with pytest.raises(UsageTypeError, match="a name or a pytensor Mode, not list"):
+        objective(models.potential(), mode=["fast"])
+
+
+def test_a_short_loop_is_fast() -> None:
+    """A loop of a few steps must not cost a compiler."""
+    assert objective(models.loop(5)).facts["mode"] == "fast"
+
+
+def test_a_long_loop_is_compiled(plain_default: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop too long for Python must get the default mode, and the facts must say why."""
+    monkeypatch.setattr(modes, "MOST_SCANNED", 5)
+    facts = objective(models.loop(6)).facts
+    assert facts["mode"] == "default"
+    assert facts["mode_reason"] == "a Scan too long to run in Python"
+
+
+def test_a_loop_of_unknown_length_is_compiled(plain_default: None) -> None:
+    """A loop whose length depends on a parameter must be taken for a long one."""
+    with pm.Model() as model:
+        a = pm.HalfNormal("a")
+        steps = pt.cast(pt.ceil(a) + 2, "int64")
+        series = models.scan(
+            lambda last, slope: last * slope,
+            outputs_info=[pt.ones(())],
+            non_sequences=[a],
+            n_steps=steps,
+        )
+        pm.Potential("last", -(series[-1] ** 2))
+    assert objective(model).facts["mode"] == "default"
+
+
+class Compiled(Op):
+    """Stand for an Op that only a compiler can run: the first call, in Python, fails."""
+
+    calls = 0
+
+    def make_node(self, *inputs: Any) -> Apply:
+        """Take a scalar, return a scalar."""
+        return Apply(self, [pt.as_tensor(inputs[0])], [pt.dscalar()])
+
+    def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
+        """Compute it, but not the first time."""
+        type(self).calls += 1
+        if type(self).calls == 1:
+            raise NotImplementedError
+        output_storage[0][0] = np.asarray(inputs[0] ** 2)
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+        """Return the gradient, as PyTensor 3 asks for it."""
+        return [2 * inputs[0] * cotangents[0]]
+
+    L_op = pullback  # as PyTensor 2 asks for it
+
+
+def compiled_only() -> pm.Model:
+    """Make a model with an Op that has no Python implementation."""
+    Compiled.calls = 0
+    with pm.Model() as model:
+        pm.Potential("op", -Compiled()(pm.Normal("x", 1, 1)))
+    return model
+
+
+def test_an_op_without_python_is_compiled(plain_default: None) -> None:
+    """What Python cannot run must get the default mode, and the facts must say why."""
+    target = objective(compiled_only())
+    assert target.facts["mode"] == "default"
+    assert str(target.facts["mode_reason"]).startswith("no Python implementation: ")
+    assert target.value_and_grad().components["op"].value == -1.0
+
+
+def test_the_fast_mode_can_be_insisted_on(plain_default: None) -> None:
+    """Who asks for the fast mode must get it or the error."""
+    with pytest.raises(NotImplementedError):
+        objective(compiled_only(), mode="fast")
+
+
+class Drifting(Op):
+    """Add noise from a generator of its own."""
+
+    def __init__(self) -> None:
+        """Make the generator."""
+        self.generator = np.random.default_rng(0)
+
+    def make_node(self, *inputs: Any) -> Apply:
+        """Take a scalar, return a scalar."""
+        return Apply(self, [pt.as_tensor(inputs[0])], [pt.dscalar()])
+
+    def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
+        """Compute it."""
+        output_storage[0][0] = np.asarray(inputs[0] + self.generator.normal())
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+        """Return the gradient, as PyTensor 3 asks for it."""
+        return [cotangents[0]]
+
+    L_op = pullback  # as PyTensor 2 asks for it
+
+
+def test_a_density_that_no_seed_repeats_is_an_error() -> None:
+    """A random density that keeps its random state to itself must be refused, not measured."""
+    model = models.minibatch()
+    with model:
+        pm.Potential("drift", Drifting()(model["x"]))
+    with pytest.raises(UsageError, match=r"'model' \(pymc\): the log-density is random, .*mode="):
+        objective(model)
