@@ -1,0 +1,75 @@
+"""Write what one verdict says, as sections of a Markdown page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_gradcheck.reporters.markup import code, fence, prose, table
+from pytest_gradcheck.reporters.measured import measured_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_gradcheck.records import CheckResult, Verdict
+
+__all__ = ["call_lines"]
+
+
+def call_lines(verdict: Verdict, *, top: int) -> Iterator[str]:
+    """Yield the sections of one call, the checks first.
+
+    Args:
+        verdict: what to write.
+        top: the most rows in a table of elements or of parameters.
+    """
+    measurement = verdict.measurement
+    yield from _checks(verdict)
+    yield from _configuration(verdict)
+    yield from measured_lines(measurement, verdict.baseline, top=top)
+    if measurement.notes:
+        yield "### Notes"
+        yield ""
+        yield from (f"- {prose(note)}" for note in measurement.notes)
+        yield ""
+
+
+def _checks(verdict: Verdict) -> Iterator[str]:
+    """Yield the outcome of each check, then what the failed ones found."""
+    yield "### Checks"
+    yield ""
+    yield from table(
+        ["check", "outcome", "findings", "reason"],
+        (
+            [prose(one.check), one.outcome, str(len(one.findings)), prose(one.reason)]
+            for one in verdict.results
+        ),
+    )
+    for result in verdict.results:
+        if result.outcome == "failed":
+            yield from fence(list(_story(result)))
+
+
+def _story(result: CheckResult) -> Iterator[str]:
+    """Yield what a failed check found, the probable cause, what to do."""
+    yield f"{result.check} failed{f' ({result.reason})' if result.reason else ''}"
+    yield from (f"  [{finding.subject}]  {finding.text}" for finding in result.findings)
+    yield from (f"  cause: {sentence}" for sentence in result.diagnosis)
+    yield from (f"  hint: {hint}" for hint in result.hints)
+
+
+def _configuration(verdict: Verdict) -> Iterator[str]:
+    """Yield what was measured, how, and under which limits; shapes of data among the facts."""
+    m = verdict.measurement
+    rows: list[tuple[str, object]] = [
+        ("objective", m.objective),
+        ("backend", m.backend),
+        ("device", m.device),
+        ("seed", m.seed),
+        *((f"limit {name}", text) for name, text in verdict.limits.items()),
+        *m.facts.items(),
+        *m.structure.items(),
+        *((f"version of {name}", text) for name, text in m.packages.items()),
+    ]
+    yield "### Configuration"
+    yield ""
+    yield from table(["what", "value"], ((prose(name), code(value)) for name, value in rows))

@@ -1,0 +1,108 @@
+"""What machines read in a report, the same for every format.
+
+Each call has its ``config``, what was asked of it, and its ``metrics``, one flat table of numbers.
+Its ``verdict`` is everything: `pytest_gradcheck.serialize.from_json` makes a `Verdict` of it again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_gradcheck.reporters import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_gradcheck.records import Measurement, Verdict
+    from pytest_gradcheck.reporters import Report, ReportEntry
+
+__all__ = ["entry_content", "report_content"]
+
+
+def report_content(report: Report, convert: Callable[[Verdict], Any]) -> dict[str, Any]:
+    """Return a whole report as plain data, with the calls under ``calls``.
+
+    Args:
+        report: what the run found out.
+        convert: makes plain data of a verdict.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "environment": dict(report.environment),
+        "config": dict(report.settings),
+        "metrics": {**report.counts, "seconds": report.seconds},
+        "withheld": [
+            {"node_id": e.node_id, "name": e.name, "reason": e.reason} for e in report.withheld
+        ],
+        "unused": list(report.unused),
+        "pruned": list(report.pruned),
+        "notes": list(report.notes),
+        "calls": [entry_content(entry, convert) for entry in report.entries],
+    }
+
+
+def entry_content(entry: ReportEntry, convert: Callable[[Verdict], Any]) -> dict[str, Any]:
+    """Return one call as plain data.
+
+    Args:
+        entry: what became of the call.
+        convert: makes plain data of a verdict.
+    """
+    verdict = entry.verdict
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "node_id": entry.node_id,
+        "name": entry.name,
+        "outcome": entry.outcome,
+        "baseline": entry.baseline,
+        "reason": entry.reason,
+        "drifted": entry.drifted,
+        "failed": list(entry.failed),
+        "config": _config(verdict) if verdict else {},
+        "metrics": {**_metrics(verdict.measurement), "seconds": entry.seconds} if verdict else {},
+        "verdict": convert(verdict) if verdict else None,
+    }
+
+
+def _config(verdict: Verdict) -> dict[str, Any]:
+    """Return what was asked of a call."""
+    measurement = verdict.measurement
+    return {
+        "objective": measurement.objective,
+        "backend": measurement.backend,
+        "device": measurement.device,
+        "sense": measurement.sense,
+        "seed": measurement.seed,
+        "limits": dict(verdict.limits),
+        "facts": dict(measurement.facts),
+        "structure": dict(measurement.structure),
+        "packages": dict(measurement.packages),
+    }
+
+
+def _metrics(measurement: Measurement) -> dict[str, float]:
+    """Return the numbers of a call as one flat table."""
+    native, shadow = measurement.native, measurement.shadow
+    table: dict[str, float] = {
+        "value": native.value,
+        "norm": native.norm,
+        "max_abs": native.max_abs,
+        "parameters": len(native.parameters),
+        "elements": native.size,
+        "nans": native.nans,
+        "infs": native.infs,
+        "zeros": sum(parameter.zeros for parameter in native.parameters),
+        "disconnected": sum(parameter.disconnected for parameter in native.parameters),
+    }
+    if shadow:
+        table |= {"float64.value": shadow.value, "float64.norm": shadow.norm}
+    for component in native.components:
+        table[f"component.{component.name}.value"] = component.value
+        table[f"component.{component.name}.norm"] = component.norm
+        table[f"component.{component.name}.share"] = component.share
+    if measurement.samples:
+        table["perturbed"] = len(measurement.samples)
+        table["perturbed.finite"] = sum(sample.finite for sample in measurement.samples)
+        table["perturbed.max_norm_ratio"] = measurement.max_norm_ratio
+        table["perturbed.log_spread"] = measurement.log_spread
+    return table

@@ -1,0 +1,67 @@
+"""Write the pieces of a Markdown page: names, numbers, tables; whatever the names contain.
+
+Requirements:
+    No name, however odd, breaks a table or turns into markup. Text that is not ours goes through
+    `code` or `prose`, or into a `fence`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["code", "count", "fence", "number", "prose", "table"]
+
+_NOT_IN_CODE = re.compile(r"[`|\\]|^\s|\s$|^$")
+_SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&$@]|^[-+=]|^\d+(?=[.)])")
+
+
+def code(name: object) -> str:
+    """Return a name in code type, or as escaped prose where code could not show it."""
+    text = _one_line(name)
+    return prose(text) if _NOT_IN_CODE.search(text) else f"`{text}`"
+
+
+def prose(text: object) -> str:
+    """Return text in which nothing is markup, fit for a cell of a table."""
+    return _SPECIAL.sub(lambda found: "".join(f"&#{ord(c)};" for c in found[0]), _one_line(text))
+
+
+def number(value: float | None) -> str:
+    """Return a number at six significant digits, a dash for none."""
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def count(part: int, whole: int) -> str:
+    """Return a count out of a total: ``3 / 1000``."""
+    return f"{part} / {whole}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table and an empty one; nothing at all without rows."""
+    body = [f"| {' | '.join(row)} |" for row in rows]
+    if body:
+        yield f"| {' | '.join(head)} |"
+        yield f"|{'---|' * len(head)}"
+        yield from body
+        yield ""
+
+
+def fence(lines: Sequence[str]) -> Iterator[str]:
+    """Yield lines as they are, in a block that none of them can close; and an empty one."""
+    longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
+    mark = "`" * max(3, longest + 1)
+    yield f"{mark}text"
+    yield from (one for line in lines for one in line.splitlines() or [""])
+    yield mark
+    yield ""
+
+
+def _one_line(text: object) -> str:
+    """Return text with its line breaks and control characters made visible."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))

@@ -1,0 +1,106 @@
+"""Write single values as JSON and read them back; refuse what would not come back the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, NoReturn
+
+__all__ = ["LEAVES", "Codec", "Mismatch", "number_beside_text", "one_of", "refuse"]
+
+_NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_SHOWN = 40  # characters of a wrong value
+
+
+class Mismatch(Exception):  # noqa: N818 - never leaves this package
+    """Say what does not fit, inside the value or as a whole, and collect the path on the way up."""
+
+    def __init__(self, text: str, *, inside: bool = False) -> None:
+        """Start with an empty path."""
+        super().__init__(text)
+        self.path: list[str] = []
+        self.inside = inside
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """Hold how the values of one type are written and read back."""
+
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+
+
+def refuse(expected: str, value: object) -> NoReturn:
+    """Raise the mismatch of a value with what was expected."""
+    text = repr(value)
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    msg = f"expected {expected}, found {shown} ({type(value).__name__})"
+    raise Mismatch(msg)
+
+
+def one_of(values: tuple[object, ...]) -> Codec:
+    """Pass the values of a ``Literal``."""
+    expected = f"one of {', '.join(map(str, values))}"
+
+    def check(value: object) -> object:
+        return value if value in values else refuse(expected, value)
+
+    return Codec(check, check)
+
+
+def number_beside_text() -> Codec:
+    """Write floats where text may stand as well: what would be text is marked as a float."""
+
+    def encode(value: object) -> object:
+        data = _encode_float(value)
+        return {"float": data} if isinstance(data, str) else data
+
+    def decode(data: object) -> float:
+        if isinstance(data, dict) and list(data) == ["float"] and isinstance(data["float"], str):
+            return _decode_float(data["float"])
+        return refuse("a number", data) if isinstance(data, str) else _decode_float(data)
+
+    return Codec(encode, decode)
+
+
+def _exactly(kind: type) -> Codec:
+    """Pass values of exactly one type; a bool is no int, and an int subclass would not return."""
+    expected = "null" if kind is NoneType else kind.__name__
+
+    def check(value: object) -> object:
+        return value if type(value) is kind else refuse(expected, value)
+
+    return Codec(check, check)
+
+
+def _encode_float(value: object) -> float | str:
+    """Return a float as a number, or as text if it is not finite."""
+    if not isinstance(value, float | int) or isinstance(value, bool):
+        refuse("a number", value)
+    number = float(value)
+    return number if math.isfinite(number) else repr(number)
+
+
+def _decode_float(data: object) -> float:
+    """Return the float that a number or a text stands for."""
+    if isinstance(data, str) and data in _NONFINITE:
+        return _NONFINITE[data]
+    if not isinstance(data, float | int) or isinstance(data, bool) or not _fits(data):
+        refuse("a number", data)
+    return float(data)
+
+
+def _fits(number: float) -> bool:
+    """Whether a JSON number is a finite float: ``1e999`` and huge integers are not."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+LEAVES: dict[Any, Codec] = {
+    float: Codec(_encode_float, _decode_float),
+    **{kind: _exactly(kind) for kind in (str, int, bool, NoneType)},
+}

@@ -1,0 +1,217 @@
+"""Pack numbers into short text, for lines of a baseline that people need not read.
+
+All are base64, little-endian:
+
+* `packed`: float64, exact.
+* `packed_coarse`: a sketch whose values are kept to 32 bits of the largest; its norm stays exact.
+* `packed_near`: a sketch that nearly equals another one, of the same gradient in another precision:
+  the steps of ``2**-27`` of the other's largest value that lie between the two, in as few bytes as
+  they take. Nothing at all where the two are equal.
+
+Requirements:
+    Packing what was unpacked gives the same text, so that reading and writing a file changes
+    nothing. Only finite numbers are packed, and only finite numbers come out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import operator
+import struct
+from typing import TYPE_CHECKING
+
+from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.records import Sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "packed",
+    "packed_coarse",
+    "packed_near",
+    "unpacked",
+    "unpacked_coarse",
+    "unpacked_near",
+]
+
+_COARSE_BITS = 31  # beside the sign
+_COARSE_BYTES = 4
+_LOWEST = -1043  # the exponent below which a step would be smaller than any float64
+_HIGHEST = 1024
+_NEAR_BITS = 27
+_NEAR_SPAN = 1 << (_NEAR_BITS + 2)  # values beyond four times the other's largest are not near
+_NEAR_EXPONENTS = range(-990, 1001)  # where steps stay within the normal float64 numbers
+_NEAR_WIDTHS = (1, 2, 3, 4)
+
+
+def packed(numbers: Iterable[float]) -> str:
+    """Return finite numbers as base64 of little-endian float64.
+
+    Raises:
+        UsageError: a number is NaN or Inf.
+    """
+    return _text(_doubles(numbers))
+
+
+def unpacked(text: str) -> tuple[float, ...]:
+    """Return the numbers that `packed` turned into `text`.
+
+    Raises:
+        UsageError: the text is not base64 of finite float64 numbers.
+    """
+    return _from_doubles(_bytes(text))
+
+
+def packed_coarse(sketch: Sketch) -> str:
+    """Return a sketch as text: the exact norm, then the values to 32 bits of the largest.
+
+    Raises:
+        UsageError: a number is NaN or Inf.
+    """
+    norm = _doubles([sketch.norm, *sketch.values])[:8]
+    exponent = max(_exponent(sketch.values), _LOWEST)
+    most = (1 << _COARSE_BITS) - 1
+    steps = (round(math.ldexp(v, _COARSE_BITS - exponent)) for v in sketch.values)
+    whole = _integers((max(-most, min(most, step)) for step in steps), _COARSE_BYTES)
+    return _text(norm + _integers([exponent], 2) + whole)
+
+
+def unpacked_coarse(text: str) -> Sketch:
+    """Return the sketch that `packed_coarse` turned into `text`.
+
+    Raises:
+        UsageError: the text is something else.
+    """
+    norm, rest = _norm(_bytes(text))
+    head, body = rest[:2], rest[2:]
+    if len(head) == 2 and len(body) % _COARSE_BYTES == 0:  # noqa: PLR2004 - the exponent
+        exponent = int.from_bytes(head, "little", signed=True)
+        steps = _from_integers(body, _COARSE_BYTES)
+        if _LOWEST <= exponent <= _HIGHEST and all(abs(s) >> _COARSE_BITS == 0 for s in steps):
+            values = (math.ldexp(step, exponent - _COARSE_BITS) for step in steps)
+            return Sketch(norm=norm, values=tuple(values))
+    msg = "not a packed sketch of a point"
+    raise UsageError(msg)
+
+
+def packed_near(sketch: Sketch, other: Sketch) -> str:
+    """Return a sketch as text that needs `other`, exact and of equal length, to be read.
+
+    Raises:
+        UsageError: the two differ in length, or a number is NaN or Inf.
+    """
+    if len(sketch.values) != len(other.values):
+        msg = f"sketches of {len(sketch.values)} and {len(other.values)} values"
+        raise UsageError(msg)
+    norm = _doubles([sketch.norm, *sketch.values])[:8]
+    return _text(norm + _difference(sketch.values, other.values))
+
+
+def unpacked_near(text: str, other: Sketch) -> Sketch:
+    """Return the sketch that `packed_near` turned into `text`, given the same `other`.
+
+    Raises:
+        UsageError: the text is something else.
+    """
+    norm, rest = _norm(_bytes(text))
+    if not rest:
+        return Sketch(norm=norm, values=other.values)
+    if len(rest) == 8 * len(other.values):
+        return Sketch(norm=norm, values=_from_doubles(rest))
+    exponent = _exponent(other.values)
+    starts = _steps(other.values, exponent) if exponent in _NEAR_EXPONENTS else []
+    width, odd = divmod(len(rest), len(starts) or 1)
+    if odd or not starts or width not in _NEAR_WIDTHS:
+        msg = "not a packed sketch: its length does not fit the one beside it"
+        raise UsageError(msg)
+    steps = map(operator.add, _from_integers(rest, width), starts)
+    return Sketch(norm=norm, values=tuple(math.ldexp(s, exponent - _NEAR_BITS) for s in steps))
+
+
+def _difference(values: Sequence[float], other: Sequence[float]) -> bytes:
+    """Return what turns `other` into `values`: nothing, steps, or the values themselves."""
+    if tuple(values) == tuple(other):
+        return b""
+    exponent = _exponent(other)
+    if exponent not in _NEAR_EXPONENTS or _peak(values) > 8 * _peak(other):
+        return _doubles(values)
+    steps = _steps(values, exponent)
+    if max(map(abs, steps)) > _NEAR_SPAN:
+        return _doubles(values)
+    if [math.ldexp(step, exponent - _NEAR_BITS) for step in steps] == list(other):
+        return b""
+    offsets = [step - start for step, start in zip(steps, _steps(other, exponent), strict=True)]
+    bits = max(offset.bit_length() for offset in offsets) + 1
+    return _integers(offsets, -(-bits // 8))
+
+
+def _steps(values: Iterable[float], exponent: int) -> list[int]:
+    """Return values as whole steps of ``2**(exponent - 27)``."""
+    return [round(math.ldexp(value, _NEAR_BITS - exponent)) for value in values]
+
+
+def _peak(values: Iterable[float]) -> float:
+    """Return the largest absolute value, 0 for none."""
+    return max(map(abs, values), default=0.0)
+
+
+def _exponent(values: Iterable[float]) -> int:
+    """Return the smallest ``e`` with every absolute value below ``2**e``; very low for zeros."""
+    peak = _peak(values)
+    return math.frexp(peak)[1] if peak else _LOWEST
+
+
+def _integers(numbers: Iterable[int], width: int) -> bytes:
+    """Return integers as little-endian two's complement of `width` bytes each."""
+    return b"".join(number.to_bytes(width, "little", signed=True) for number in numbers)
+
+
+def _from_integers(data: bytes, width: int) -> list[int]:
+    """Return the integers in little-endian two's complement of `width` bytes each."""
+    parts = (data[i : i + width] for i in range(0, len(data), width))
+    return [int.from_bytes(part, "little", signed=True) for part in parts]
+
+
+def _norm(data: bytes) -> tuple[float, bytes]:
+    """Split off the leading norm."""
+    if len(data) < 8:  # noqa: PLR2004 - one float64
+        msg = "not a packed sketch: too short"
+        raise UsageError(msg)
+    return _from_doubles(data[:8])[0], data[8:]
+
+
+def _doubles(numbers: Iterable[float]) -> bytes:
+    """Return finite numbers as little-endian float64."""
+    values = tuple(numbers)
+    for value in values:
+        if not math.isfinite(value):
+            msg = f"{value} cannot be packed"
+            raise UsageError(msg)
+    return struct.pack(f"<{len(values)}d", *values)
+
+
+def _from_doubles(data: bytes) -> tuple[float, ...]:
+    """Return the finite numbers in little-endian float64."""
+    if len(data) % 8 == 0:
+        values: tuple[float, ...] = struct.unpack(f"<{len(data) // 8}d", data)
+        if all(map(math.isfinite, values)):
+            return values
+    msg = "not base64 of finite float64 numbers"
+    raise UsageError(msg)
+
+
+def _text(data: bytes) -> str:
+    """Return bytes as base64."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes that a base64 text stands for."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        msg = "not base64 of finite float64 numbers"
+        raise UsageError(msg) from None

@@ -1,0 +1,101 @@
+"""What stands in one entry of a baseline file, field by field, in the order of its lines.
+
+An entry shows numbers to read at six significant digits, and keeps packed beside them what a later
+run compares with:
+
+* ``exact``: the loss; each component's value, norm, share and cosines; each perturbed point's
+  value, norm and cosine; then loss and components once more in float64;
+* ``sketch``: a parameter's exact gradient norm and its sketch. Where there is a float64 gradient
+  the same line holds ``shadow``, its exact norm, largest element, mean and sketch, and the native
+  sketch is kept as its difference from that, to ``2**-28`` of the largest value;
+* ``point``: a parameter's own exact norm, and its sketch to 32 bits; for the whole entry, every
+  value of the point where the measurement kept them.
+
+Requirements:
+    A field that holds its default is left out of the file. Any other change here changes the
+    format, and is a new schema number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pytest_gradcheck.records import Scalar
+
+__all__ = ["ComponentLine", "Entry", "ParameterLines", "SampleLine", "Total"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """Show one tier of the whole gradient."""
+
+    value: float
+    norm: float
+    max_abs: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentLine:
+    """Show one component."""
+
+    value: float
+    norm: float
+    share: float
+    cosines: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleLine:
+    """Show one perturbed point; without a cosine where a gradient is zero."""
+
+    label: str
+    seed: int
+    scale: float
+    value: float
+    norm: float
+    cosine: float | None = None
+    dead: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterLines:
+    """Show one parameter; ``shadow_...`` stands only where the float64 gradient differs."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    norm: float
+    max_abs: float
+    mean: float
+    rms: float
+    zeros: int = 0
+    disconnected: bool = False
+    allowance: float | None = None
+    point_dtype: str | None = None
+    shadow_dtype: str | None = None
+    shadow_zeros: int | None = None
+    shadow_disconnected: bool | None = None
+    sketch: str | None = None
+    shadow: str | None = None
+    point: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Show one measurement."""
+
+    objective: str
+    backend: str
+    device: str
+    sense: str
+    seed: int
+    structure: Mapping[str, Scalar] = field(default_factory=dict)
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+    total: Total
+    shadow: Total | None = None
+    components: Mapping[str, ComponentLine] = field(default_factory=dict)
+    samples: tuple[SampleLine, ...] = ()
+    allowances: Mapping[str, float] = field(default_factory=dict)
+    exact: str
+    point: str | None = None
+    parameters: Mapping[str, ParameterLines]

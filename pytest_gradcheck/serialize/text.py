@@ -1,0 +1,231 @@
+"""Lay out a baseline file so that a diff of it reads well, and read it back.
+
+A parameter's name stands on a line of its own, its numbers on the next, its sketch on the next, its
+own values on the last: drift changes two lines, and the lines that did not change keep neighbours
+apart, so that changes of different parameters merge.
+
+Requirements:
+    ``baseline_text(*parse_baseline(text)) == text`` for every text that `baseline_text` returned.
+    A file that anybody but `baseline_text` changed in what it says is refused: rounded and packed
+    numbers must agree, so that nobody reviews one number while the tests compare with another.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, cast
+
+from pytest_gradcheck.errors import BaselineError, UsageError
+from pytest_gradcheck.records import Measurement, Scalar
+from pytest_gradcheck.serialize.reading import measurement_of
+from pytest_gradcheck.serialize.shapes import (
+    ComponentLine,
+    Entry,
+    ParameterLines,
+    SampleLine,
+)
+from pytest_gradcheck.serialize.values import from_json, to_json
+from pytest_gradcheck.serialize.writing import entry_of
+
+__all__ = ["SCHEMA", "baseline_text", "parse_baseline"]
+
+SCHEMA = "gradcheck-baseline/1"
+
+_REMEDY = (
+    "restore it from version control, or run again with --grad-baseline-update to record it anew"
+)
+_CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})", re.MULTILINE)
+_SCHEMA = re.compile(r"gradcheck-baseline/([1-9][0-9]{0,8})")
+_IDENTITY = ("objective", "backend", "device", "sense", "seed")
+_PACKED = ("sketch", "shadow")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """Hold the outermost object of a baseline file."""
+
+    schema: str
+    environment: Mapping[str, Scalar]
+    entries: Mapping[str, Entry]
+
+
+def baseline_text(environment: Mapping[str, Scalar], entries: Mapping[str, Measurement]) -> str:
+    """Return the text of a baseline file.
+
+    Args:
+        environment: in which the entries were recorded: versions, platform.
+        entries: measurements by the key of their call.
+
+    Raises:
+        BaselineError: a measurement holds NaN or Inf, or cannot be stored for another reason.
+    """
+    blocks = []
+    for key in sorted(entries):
+        try:
+            data = _data(entry_of(entries[key]))
+        except UsageError as error:
+            msg = f"the baseline of {key!r} cannot be stored: {error}"
+            raise BaselineError(msg) from None
+        blocks.append(_layout(key, data))
+    body = ",\n".join(blocks)
+    head = to_json(Baseline(schema=SCHEMA, environment=environment, entries={}))
+    return (
+        f'{{\n"schema": {_line(SCHEMA)},\n"environment": {_line(head["environment"])},\n'
+        f'"entries": {{\n{body}\n}}\n}}\n'
+    )
+
+
+def parse_baseline(
+    text: str, *, source: str = "the baseline file"
+) -> tuple[dict[str, Scalar], dict[str, Measurement]]:
+    """Return the environment and the measurements that a text holds.
+
+    Args:
+        text: of a baseline file.
+        source: what error messages call it.
+
+    Raises:
+        BaselineError: the text is damaged, in conflict, of a newer version or changed by hand.
+    """
+    data = _object(text, source)
+    try:
+        baseline = from_json(Baseline, data)
+    except UsageError as error:
+        raise _unusable(source, f"is damaged ({error})") from None
+    entries = {}
+    for key, entry in baseline.entries.items():
+        try:
+            entries[key] = measurement_of(entry, baseline.environment)
+            _refuse_contradiction(entries[key], data["entries"][key])
+        except (ValueError, OverflowError) as error:
+            raise _unusable(source, f"is damaged at {key!r} ({error})") from None
+    return dict(baseline.environment), entries
+
+
+def _object(text: str, source: str) -> dict[str, Any]:
+    """Return the JSON object in a text of a version that is known here."""
+    conflict = _CONFLICT.search(text)
+    if conflict:
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise _unusable(source, f"has merge-conflict markers (line {line})")
+    try:
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise _unusable(source, f"is truncated or not JSON ({where}: {error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        raise _unusable(source, f"is not a baseline ({error})") from None
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != SCHEMA:
+        if isinstance(schema, str) and _SCHEMA.fullmatch(schema):
+            what = f"has the format {schema!r} of another version; this one knows {SCHEMA!r}"
+            raise _unusable(source, what, "install the version of pytest-gradcheck it is from, or ")
+        raise _unusable(source, f"is not a baseline (its schema is not {SCHEMA!r})")
+    return cast("dict[str, Any]", data)
+
+
+def _refuse_contradiction(measurement: Measurement, data: dict[str, Any]) -> None:
+    """Raise where the rounded numbers of an entry are not those of its packed ones."""
+    where = _difference(_data(entry_of(measurement)), data)
+    if where:
+        msg = (
+            f"{'.'.join(where)} does not go with the packed numbers, "
+            "as after a change by hand or a merge of two versions"
+        )
+        raise UsageError(msg)
+
+
+def _unusable(source: str, what: str, first: str = "") -> BaselineError:
+    """Return the error for a file that cannot be used, with what to do."""
+    return BaselineError(f"{source} {what}; {first}{_REMEDY}")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of an object, each there once: a bad merge may leave two."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        msg = f"{next(n for n in names if names.count(n) > 1)!r} stands there twice"
+        raise ValueError(msg)
+    return members
+
+
+def _refuse_constant(name: str) -> object:
+    """Refuse what Python reads as JSON though it is none."""
+    msg = f"it holds {name}"
+    raise ValueError(msg)
+
+
+def _difference(written: object, found: object) -> list[str]:
+    """Return the path to the first difference of two objects, empty where there is none."""
+    if isinstance(written, dict) and isinstance(found, dict):
+        for name in dict.fromkeys([*written, *found]):
+            if name not in written or name not in found:
+                return [name]
+            if written[name] != found[name]:
+                return [name, *_difference(written[name], found[name])]
+    return []
+
+
+def _data(entry: Entry) -> dict[str, Any]:
+    """Return the JSON data of an entry, without the fields that hold their default."""
+    data = _lean(entry)
+    data["parameters"] = {name: _lean(line) for name, line in entry.parameters.items()}
+    if entry.components:
+        data["components"] = {name: _lean(line) for name, line in entry.components.items()}
+    if entry.samples:
+        data["samples"] = [_lean(line) for line in entry.samples]
+    return data
+
+
+def _lean(record: Entry | ParameterLines | ComponentLine | SampleLine) -> dict[str, Any]:
+    """Return the JSON data of a record, without the fields that hold their default."""
+    data = to_json(record)
+    for field in fields(record):
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if getattr(record, field.name) == default:
+            del data[field.name]
+    return data
+
+
+def _layout(key: str, data: dict[str, Any]) -> str:
+    """Return the lines of an entry."""
+    blocks = [f"  {_inner({name: data[name] for name in _IDENTITY})}"]
+    for name, value in data.items():
+        if name == "parameters":
+            blocks.append(_block(name, "{}", (_parameter(n, v) for n, v in value.items())))
+        elif name == "components":
+            rows = (f"   {_line(n)}: {_line(v)}" for n, v in value.items())
+            blocks.append(_block(name, "{}", rows))
+        elif name == "samples":
+            blocks.append(_block(name, "[]", (f"   {_line(v)}" for v in value)))
+        elif name not in _IDENTITY:
+            blocks.append(f"  {_line(name)}: {_line(value)}")
+    return f" {_line(key)}: {{\n" + ",\n".join(blocks) + "\n }"
+
+
+def _block(name: str, brackets: str, rows: Iterable[str]) -> str:
+    """Return an object or a list with a row for each member."""
+    return f"  {_line(name)}: {brackets[0]}\n" + ",\n".join(rows) + f"\n  {brackets[1]}"
+
+
+def _parameter(name: str, data: dict[str, Any]) -> str:
+    """Return the lines of a parameter: name, numbers, sketch, point."""
+    packed = {n: v for n, v in data.items() if n in ("sketch", "shadow")}
+    numbers = {n: v for n, v in data.items() if n not in packed and n != "point"}
+    rows = [row for row in (numbers, packed, {"point": data["point"]}) if row]
+    return f"   {_line(name)}:\n    {{" + ",\n    ".join(map(_inner, rows)) + "}"
+
+
+def _inner(data: dict[str, Any]) -> str:
+    """Return the members of an object on one line."""
+    return _line(data)[1:-1]
+
+
+def _line(data: object) -> str:
+    """Return JSON on one line, in letters as they are unless some would not show."""
+    text = json.dumps(data, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(data)

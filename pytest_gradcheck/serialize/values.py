@@ -1,0 +1,173 @@
+"""Turn records into plain JSON data and back, exactly, led by their type hints.
+
+Requirements:
+    ``from_json(type(r), to_json(r)) == r`` for every record, bit for bit in every float. JSON has
+    no NaN and no Inf, so they are written as text: ``"nan"``, ``"inf"``, ``"-inf"``; where a field
+    may hold text as well, as ``{"float": "nan"}``. Data of the wrong shape is refused with the path
+    to what is wrong, in both directions: a value that could not come back never leaves.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
+
+from pytest_gradcheck.errors import UsageTypeError
+from pytest_gradcheck.serialize.leaves import (
+    LEAVES,
+    Codec,
+    Mismatch,
+    number_beside_text,
+    one_of,
+    refuse,
+)
+
+__all__ = ["from_json", "to_json"]
+
+Record = TypeVar("Record")
+
+
+def to_json(record: object) -> dict[str, Any]:
+    """Return a record as plain JSON data: dicts, lists, text, finite numbers, booleans, ``None``.
+
+    Args:
+        record: a dataclass instance, as in `pytest_gradcheck.records`.
+
+    Raises:
+        UsageTypeError: a field holds what its type hint does not allow.
+    """
+    cls: Any = type(record)
+    return cast("dict[str, Any]", _whole(cls, _codec(cls).encode, record))
+
+
+def from_json(cls: type[Record], data: object) -> Record:
+    """Return the record that `to_json` turned into `data`.
+
+    Args:
+        cls: the record's class.
+        data: what `to_json` returned, or what reading it back as JSON gave.
+
+    Raises:
+        UsageTypeError: a field is missing, unknown or of the wrong type; the message says which.
+    """
+    return cast("Record", _whole(cls, _codec(cast("Any", cls)).decode, data))
+
+
+def _whole(cls: type, convert: Callable[[Any], object], value: object) -> object:
+    """Convert a whole record, naming the place of a mismatch."""
+    try:
+        return convert(value)
+    except Mismatch as error:
+        msg = f"{'.'.join([cls.__name__, *reversed(error.path)])}: {error}"
+        raise UsageTypeError(msg) from None
+
+
+def _part(key: object, convert: Callable[[Any], object], value: object) -> object:
+    """Convert one part, adding its place to the path of a mismatch."""
+    try:
+        return convert(value)
+    except Mismatch as error:
+        error.path.append(str(key))
+        error.inside = True
+        raise
+
+
+@cache
+def _codec(hint: Any) -> Codec:  # noqa: ANN401 - a type hint may be any object
+    """Return how to write and read the values of a type hint."""
+    origin, args = get_origin(hint), get_args(hint)
+    if isinstance(hint, type) and is_dataclass(hint):
+        codec = _record(hint)
+    elif origin is Literal:
+        codec = one_of(args)
+    elif origin in (UnionType, typing.Union):
+        codec = _union(args)
+    elif origin is tuple and args[1:] == (...,):
+        codec = _tuple(_codec(args[0]))
+    elif origin is Mapping and args[0] is str:
+        codec = _mapping(_codec(args[1]))
+    elif hint in LEAVES:
+        codec = LEAVES[hint]
+    else:
+        msg = f"{hint!r} is not a type that can be stored as JSON"
+        raise UsageTypeError(msg)
+    return codec
+
+
+def _union(hints: tuple[Any, ...]) -> Codec:
+    """Try the types of a union in order."""
+    codecs = [number_beside_text() if h is float and str in hints else _codec(h) for h in hints]
+    names = ("null" if h is NoneType else getattr(h, "__name__", str(h)) for h in hints)
+    expected = " or ".join(names)
+
+    def first(converts: list[Callable[[Any], object]], value: object) -> object:
+        mismatches = []
+        for convert in converts:
+            try:
+                return convert(value)
+            except Mismatch as error:
+                mismatches.append(error)
+        for mismatch in mismatches:
+            if mismatch.inside:  # it says more than that no type fits
+                raise mismatch
+        return refuse(expected, value)
+
+    encodes, decodes = [c.encode for c in codecs], [c.decode for c in codecs]
+    return Codec(lambda value: first(encodes, value), lambda data: first(decodes, data))
+
+
+def _tuple(item: Codec) -> Codec:
+    """Write a tuple as a list."""
+
+    def encode(value: object) -> list[object]:
+        if not isinstance(value, tuple):
+            refuse("a tuple", value)
+        return [_part(i, item.encode, v) for i, v in enumerate(value)]
+
+    def decode(data: object) -> tuple[object, ...]:
+        if not isinstance(data, list):
+            refuse("a list", data)
+        return tuple([_part(i, item.decode, v) for i, v in enumerate(data)])
+
+    return Codec(encode, decode)
+
+
+def _mapping(item: Codec) -> Codec:
+    """Write a mapping from text as an object."""
+
+    def convert(direction: Callable[[Any], object], value: object) -> dict[str, object]:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            refuse("a mapping from text", value)
+        return {key: _part(key, direction, part) for key, part in value.items()}
+
+    return Codec(lambda value: convert(item.encode, value), lambda d: convert(item.decode, d))
+
+
+def _record(cls: type[Any]) -> Codec:
+    """Write a dataclass as an object with one member for each field."""
+    hints = typing.get_type_hints(cls)
+    codecs = {field.name: _codec(hints[field.name]) for field in fields(cls)}
+    needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+
+    def encode(value: object) -> dict[str, object]:
+        if type(value) is not cls:
+            refuse(cls.__name__, value)
+        return {name: _part(name, c.encode, getattr(value, name)) for name, c in codecs.items()}
+
+    def decode(data: object) -> object:
+        if not isinstance(data, Mapping):
+            refuse(f"an object ({cls.__name__})", data)
+        unknown = [name for name in data if name not in codecs]
+        missing = [name for name in needed if name not in data]
+        if unknown or missing:
+            text = f"missing field {missing[0]!r}" if missing else f"unknown field {unknown[0]!r}"
+            known = ", ".join(codecs)
+            msg = f"{text} (the fields of {cls.__name__} are {known})"
+            raise Mismatch(msg, inside=True)
+        return cls(**{name: _part(name, codecs[name].decode, part) for name, part in data.items()})
+
+    return Codec(encode, decode)

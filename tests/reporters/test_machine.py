@@ -1,0 +1,174 @@
+"""The reports that machines read: JSON, JSON lines, pickle."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_gradcheck.records import Verdict
+from pytest_gradcheck.reporters import Report, ReportEntry
+from pytest_gradcheck.reporters.as_json import json_text
+from pytest_gradcheck.reporters.as_jsonl import jsonl_text
+from pytest_gradcheck.reporters.as_pickle import pickle_bytes
+from pytest_gradcheck.serialize import from_json
+from tests.measurements import measurement, verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NODE = "tests/test_vae.py::test_vae"
+
+
+def broken() -> Verdict:
+    """Return a verdict on a gradient with NaN and an infinite loss."""
+    one = measurement(shadow=True)
+    bad = replace(one.native.parameters[0], nans=1, sketch=None)
+    native = replace(one.native, value=math.inf, parameters=(bad, one.native.parameters[1]))
+    return verdict(replace(one, native=native))
+
+
+def report(of: Verdict | None = None) -> Report:
+    """Return the report of a run with one whole call and one of which little is known."""
+    return Report(
+        environment={"torch": "2.13.0"},
+        settings={"mode": "update", "rate": math.nan},
+        entries=(
+            ReportEntry.of(
+                of or verdict(), node_id=NODE, outcome="failed", baseline="withheld", reason="drift"
+            ),
+            ReportEntry(node_id="b", name="", outcome="passed", baseline="off"),
+        ),
+        unused=("old",),
+        notes=("nothing was pruned",),
+    )
+
+
+def strict(text: str) -> Any:
+    """Return what a JSON text holds, refusing what is no JSON."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_json_holds_the_run_and_its_calls() -> None:
+    """One document must hold version, settings, environment, numbers and lists of the run."""
+    data = strict(json_text(report()))
+    calls = data.pop("calls")
+    assert data == {
+        "schema_version": 1,
+        "environment": {"torch": "2.13.0"},
+        "config": {"mode": "update", "rate": "nan"},
+        "metrics": {**report().counts, "seconds": 0.25},
+        "withheld": [{"node_id": NODE, "name": "", "reason": "drift"}],
+        "unused": ["old"],
+        "pruned": [],
+        "notes": ["nothing was pruned"],
+    }
+    assert [call["node_id"] for call in calls] == [NODE, "b"]
+
+
+def test_json_of_an_empty_run_is_json() -> None:
+    """A run without calls must still leave a document that parses."""
+    assert strict(json_text(Report()))["calls"] == []
+
+
+def test_a_call_has_its_configuration_and_its_numbers() -> None:
+    """Each call must say what was asked of it, and give its numbers as one flat table."""
+    first, second = strict(json_text(report(verdict(measurement(shadow=True)))))["calls"]
+    assert first["schema_version"] == 1
+    assert first["failed"] == ["drift"]
+    assert first["drifted"] is True
+    assert first["config"] == {
+        "objective": "vae",
+        "backend": "torch",
+        "device": "cpu",
+        "sense": "loss",
+        "seed": 7,
+        "limits": {"max_norm": "10.0"},
+        "facts": {"data x": "float32[8, 6]", "frozen": 0},
+        "structure": {"reduction": "mean"},
+        "packages": {"torch": "2.13.0"},
+    }
+    one = measurement(shadow=True)
+    assert one.shadow is not None
+    assert first["metrics"] == {
+        "value": one.value,
+        "norm": one.norm,
+        "max_abs": one.max_abs,
+        "parameters": 2,
+        "elements": 4,
+        "nans": 0,
+        "infs": 0,
+        "zeros": 1,
+        "disconnected": 0,
+        "float64.value": one.shadow.value,
+        "float64.norm": one.shadow.norm,
+        "component.recon.value": 1.0,
+        "component.recon.norm": 0.3,
+        "component.recon.share": 0.75,
+        "component.kl.value": 0.23456789,
+        "component.kl.norm": 0.1,
+        "component.kl.share": 0.25,
+        "perturbed": 1,
+        "perturbed.finite": 1,
+        "perturbed.max_norm_ratio": one.max_norm_ratio,
+        "perturbed.log_spread": 0.0,
+        "seconds": 0.25,
+    }
+    assert (second["config"], second["metrics"], second["verdict"]) == ({}, {}, None)
+
+
+def test_a_measurement_without_perturbed_points_has_no_numbers_of_them() -> None:
+    """Numbers that were not measured must be absent, not zero."""
+    first = strict(json_text(report(verdict(measurement(samples=())))))["calls"][0]
+    assert not [name for name in first["metrics"] if name.startswith("perturbed")]
+
+
+def test_the_verdict_can_be_made_again_from_json() -> None:
+    """A report must hold everything: a verdict read from it must equal the one written."""
+    data = strict(json_text(report(broken())))["calls"][0]
+    assert data["metrics"]["value"] == "inf"
+    assert repr(from_json(Verdict, data["verdict"])) == repr(broken())
+
+
+def test_json_lines_hold_one_call_each() -> None:
+    """Every line must stand alone: version, environment, configuration, numbers, verdict."""
+    lines = [strict(line) for line in jsonl_text(report(broken())).splitlines()]
+    whole = strict(json_text(report(broken())))
+    assert lines == [{"environment": {"torch": "2.13.0"}, **call} for call in whole["calls"]]
+    assert jsonl_text(Report()) == ""
+
+
+def test_a_pickle_holds_the_same_with_real_numbers() -> None:
+    """A pickle must hold what the JSON holds, with NaN and Inf as floats."""
+    data = pickle.loads(pickle_bytes(report(broken())))
+    assert math.isnan(data["config"]["rate"])
+    assert data["calls"][0]["metrics"]["value"] == math.inf
+    assert data["calls"][0]["verdict"]["measurement"]["native"]["parameters"][0]["shape"] == [3]
+    assert data["calls"][1]["verdict"] is None
+
+
+def test_a_pickle_is_read_without_our_package(tmp_path: Path) -> None:
+    """A pickle must contain built-in types only, so that any Python reads it anywhere."""
+
+    class Odd:
+        def __str__(self) -> str:
+            return "odd"
+
+    odd = Report(environment={"device": Odd()}, entries=report().entries)  # type: ignore[dict-item]
+    (tmp_path / "report.pkl").write_bytes(pickle_bytes(odd))
+    code = (
+        "import pickle, sys; sys.modules['pytest_gradcheck'] = sys.modules['numpy'] = None; "
+        "print(pickle.load(open('report.pkl', 'rb'))['environment'])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "{'device': 'odd'}"

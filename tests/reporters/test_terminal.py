@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_gradcheck.reporters import Report, ReportEntry
+from pytest_gradcheck.reporters.terminal import terminal_lines
+
+
+def entry(node_id: str, **changes: object) -> ReportEntry:
+    """Return the entry of a call, compared unless it is changed."""
+    fields: dict[str, object] = {"name": "", "outcome": "passed", "baseline": "compared"}
+    return ReportEntry(node_id=node_id, **(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_run_without_gradients_says_nothing() -> None:
+    """Whoever does not use the plugin must not see it."""
+    assert terminal_lines(Report(environment={"torch": "2.13.0"})) == []
+
+
+def test_a_good_run_takes_one_line() -> None:
+    """If all is well one line of counts must do."""
+    report = Report(entries=(entry("a", seconds=1.0), entry("b", seconds=0.234)))
+    assert terminal_lines(report) == ["2 checked; 1.23 s in the models"]
+
+
+def test_every_list_has_its_title_and_its_reasons() -> None:
+    """Whatever the reader may have to act on must be listed, with the reason and the command."""
+    report = Report(
+        entries=(
+            entry("test_a.py::test_drifted", drifted=True, failed=("drift",)),
+            entry("test_a.py::test_new", name="kl", baseline="missing", failed=("drift",)),
+            entry("test_a.py::test_bad", baseline="unreadable", reason="a.json is truncated"),
+            entry("test_a.py::test_red", baseline="withheld", reason="the test failed"),
+            entry("test_a.py::test_fine", baseline="recorded"),
+        ),
+        unused=("__gradients__/test_a/test_old.json: test_old",),
+        pruned=("__gradients__/test_a/test_older.json",),
+        notes=("not pruned: -k was given",),
+    )
+    assert terminal_lines(report) == [
+        "5 checked, 2 failed, 1 drifted, 1 without a baseline, 1 with an unreadable",
+        "  baseline, 1 recorded, 1 withheld, 1 unused, 1 pruned; 0.00 s in the models",
+        "drifted:",
+        "  test_a.py::test_drifted",
+        "no baseline, record with --grad-baseline-update:",
+        "  test_a.py::test_new::kl",
+        "baseline unreadable:",
+        "  test_a.py::test_bad: a.json is truncated",
+        "withheld, not recorded:",
+        "  test_a.py::test_red: the test failed",
+        "unused, delete with --grad-baseline-prune:",
+        "  __gradients__/test_a/test_old.json: test_old",
+        "pruned:",
+        "  __gradients__/test_a/test_older.json",
+        "not pruned: -k was given",
+    ]
+
+
+def test_long_lists_are_cut() -> None:
+    """A list longer than asked for must say how many items are missing."""
+    report = Report(unused=tuple(f"old{i}" for i in range(5)))
+    assert terminal_lines(report, top=2)[1:] == [
+        "unused, delete with --grad-baseline-prune:",
+        "  old0",
+        "  old1",
+        "  ... and 3 more",
+    ]
+
+
+def test_a_long_name_stays_in_one_piece_and_in_its_list() -> None:
+    """A node id must be there to be copied, however narrow the terminal."""
+    name = f"tests/test_a.py::test_{'x' * 100}"
+    lines = terminal_lines(Report(entries=(entry(name, baseline="missing"),)))
+    assert lines[-1] == f"  {name}"
+
+
+@given(
+    st.lists(st.text("ab:_ ", min_size=1, max_size=60), max_size=4),
+    st.lists(st.text("ab ", max_size=200), max_size=3),
+    st.integers(30, 200),
+)
+def test_no_line_is_longer_than_the_terminal(
+    names: list[str], reasons: list[str], width: int
+) -> None:
+    """Only a single word that is too long may make a line too long."""
+    entries = tuple(
+        entry(name, baseline="withheld", reason=reason) for name in names for reason in reasons
+    )
+    for line in terminal_lines(Report(entries=entries, notes=tuple(reasons)), width=width):
+        assert len(line) <= width or " " not in line.strip()

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from types import MappingProxyType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_gradcheck.errors import UsageTypeError
+from pytest_gradcheck.records import (
+    CheckResult,
+    ComponentStats,
+    DirectionalDerivative,
+    Element,
+    Finding,
+    GradientStats,
+    Measurement,
+    ParameterStats,
+    PointStats,
+    Sample,
+    Sketch,
+    Verdict,
+)
+from pytest_gradcheck.serialize import from_json, to_json
+from tests.measurements import measurement, verdict
+
+RECORDS = (
+    ComponentStats,
+    DirectionalDerivative,
+    Element,
+    Finding,
+    GradientStats,
+    Measurement,
+    ParameterStats,
+    PointStats,
+    Sample,
+    Sketch,
+    Verdict,
+)
+
+
+def anything(hint: Any) -> st.SearchStrategy[Any]:
+    """Generate small values of a type hint, floats of every kind among them."""
+    origin, args = get_origin(hint), get_args(hint)
+    if isinstance(hint, type) and is_dataclass(hint):
+        hints = get_type_hints(hint)
+        parts = {field.name: anything(hints[field.name]) for field in fields(hint)}
+        if hint is CheckResult:  # a failure says something
+            parts["findings"] = st.lists(anything(Finding), min_size=1, max_size=2).map(tuple)
+        return st.builds(hint, **parts)
+    if origin is tuple:
+        return st.lists(anything(args[0]), max_size=2).map(tuple)
+    if origin is Mapping:
+        return st.dictionaries(st.text(max_size=2), anything(args[1]), max_size=2)
+    if origin is UnionType:
+        return st.one_of([anything(arg) for arg in args])
+    return st.text(max_size=3) if hint is str else st.from_type(hint)
+
+
+def round_trip(record: Any) -> Any:
+    """Return a record after a journey through JSON text."""
+    return from_json(type(record), json.loads(json.dumps(to_json(record), allow_nan=False)))
+
+
+@pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
+def test_any_record_comes_back_exactly(cls: type) -> None:
+    """Every float, the signs of zeros and NaN included, must survive a journey through JSON."""
+
+    @settings(max_examples=100, deadline=None)
+    @given(anything(cls))
+    def check(record: object) -> None:
+        assert repr(round_trip(record)) == repr(record)
+
+    check()
+
+
+def test_a_verdict_with_its_baseline_comes_back_equal() -> None:
+    """A verdict, with measurement and baseline inside, must equal what comes back."""
+    whole = verdict(measurement(shadow=True))
+    assert round_trip(whole) == whole
+
+
+def test_a_measurement_with_nan_comes_back_equal() -> None:
+    """NaN must come back as the one NaN that compares equal inside tuples."""
+    broken = measurement(samples=(replace(measurement().samples[0], cosine=math.nan),))
+    assert round_trip(broken) == broken
+
+
+def test_floats_that_json_lacks_are_text() -> None:
+    """JSON data must hold no number that JSON does not have."""
+    element = Element(index=(), value=-math.inf)
+    assert to_json(element) == {"index": [], "value": "-inf"}
+
+
+def test_text_that_looks_like_nan_stays_text() -> None:
+    """A fact may be the text ``nan`` or the number; each must come back as what it was."""
+    odd = measurement(facts={"text": "nan", "number": math.nan, "inf": math.inf, "none": None})
+    assert to_json(odd)["facts"] == {
+        "text": "nan",
+        "number": {"float": "nan"},
+        "inf": {"float": "inf"},
+        "none": None,
+    }
+    assert repr(round_trip(odd).facts) == repr(odd.facts)
+
+
+def test_numbers_keep_their_type_beside_text() -> None:
+    """Integers, floats and booleans in facts must not turn into one another."""
+    facts = {"int": 1, "float": 1.0, "bool": True}
+    assert repr(round_trip(measurement(facts=facts)).facts) == repr(facts)
+
+
+def test_a_read_only_mapping_is_written_like_any_other() -> None:
+    """Records may hold mappings of any kind."""
+    assert to_json(measurement(facts=MappingProxyType({"a": 1})))["facts"] == {"a": 1}
+
+
+def test_a_number_without_a_fraction_is_a_float() -> None:
+    """A float that JSON or its maker wrote as an integer must come back as a float."""
+    assert repr(from_json(Element, {"index": [1], "value": 2}).value) == "2.0"
+    assert to_json(Element(index=(), value=2)) == {"index": [], "value": 2.0}
+
+
+def test_fields_with_a_default_may_be_left_out() -> None:
+    """Data written before a field with a default was added must still be read."""
+    assert from_json(Finding, {"subject": "w", "text": "t"}) == Finding(subject="w", text="t")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"index": [], "value": "abc"}, "Element.value: expected a number, found 'abc' (str)"),
+        ({"index": [], "value": True}, "Element.value: expected a number, found True (bool)"),
+        ({"index": [], "value": None}, "Element.value: expected a number, found None (NoneType)"),
+        ({"index": [], "value": 10**400}, "Element.value: expected a number, found 1000"),
+        ({"index": [], "value": 1e999}, "Element.value: expected a number, found inf (float)"),
+        ({"index": [1, 2.5], "value": 1.0}, "Element.index.1: expected int, found 2.5 (float)"),
+        ({"index": [True], "value": 1.0}, "Element.index.0: expected int, found True (bool)"),
+        ({"index": "12", "value": 1.0}, "Element.index: expected a list, found '12' (str)"),
+        ({"index": []}, "Element: missing field 'value'"),
+        ({"index": [], "value": 1.0, "x": 0}, "Element: unknown field 'x'"),
+        ([], "Element: expected an object (Element), found [] (list)"),
+    ],
+)
+def test_wrong_data_is_refused_with_the_path_to_it(data: object, message: str) -> None:
+    """Whoever reads the message must know which field holds what, and what belongs there."""
+    with pytest.raises(UsageTypeError) as caught:
+        from_json(Element, data)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": "7"}, "Measurement.seed: expected int, found '7' (str)"),
+        ({"samples": {}}, "Measurement.samples: expected a list"),
+        ({"facts": []}, "Measurement.facts: expected a mapping from text"),
+        ({"facts": {"a": []}}, "Measurement.facts.a: expected str or int or float or bool or null"),
+        ({"facts": {"a": {"float": 1}}}, "Measurement.facts.a: expected str or int or float"),
+        ({"shadow": {"value": 1.0}}, "Measurement.shadow: missing field 'parameters'"),
+        ({"shadow": 3}, "Measurement.shadow: expected GradientStats or null, found 3"),
+        (
+            {"shadow": {"value": "x", "parameters": []}},
+            "Measurement.shadow.value: expected a number, found 'x'",
+        ),
+    ],
+)
+def test_wrong_data_deep_inside_is_found(change: dict[str, object], message: str) -> None:
+    """The path must lead through mappings, tuples and optional records."""
+    with pytest.raises(UsageTypeError) as caught:
+        from_json(Measurement, to_json(measurement()) | change)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (Element(index=[1], value=1.0), "Element.index: expected a tuple, found [1] (list)"),  # type: ignore[arg-type]
+        (Element(index=(), value="1"), "Element.value: expected a number"),  # type: ignore[arg-type]
+        (measurement(facts={1: 2}), "Measurement.facts: expected a mapping from text"),
+        (measurement(native=None), "Measurement.native: expected GradientStats, found None"),
+    ],
+)
+def test_what_could_not_come_back_never_leaves(record: object, message: str) -> None:
+    """A value of the wrong type must be refused when it is written, not when it is read."""
+    with pytest.raises(UsageTypeError) as caught:
+        to_json(record)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_choice_accepts_its_values_only() -> None:
+    """A field with a few possible texts must refuse any other."""
+    one = measurement().samples[0]
+    derivative = DirectionalDerivative(
+        parameters=("w",), analytic=1.0, numeric=1.0, error=0.0, scale=1.0, allowed=0.1,
+        precision="native", seed=0,
+    )  # fmt: skip
+    assert round_trip(derivative) == derivative
+    with pytest.raises(UsageTypeError, match=r"precision: expected one of native, float64, found"):
+        from_json(DirectionalDerivative, to_json(derivative) | {"precision": "float16"})
+    assert round_trip(one) == one
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Hold what JSON has no place for."""
+
+    part: complex
+
+
+def test_a_type_that_json_has_no_place_for_is_named() -> None:
+    """A record with a field of another kind must be refused with that kind."""
+    with pytest.raises(UsageTypeError, match=r"complex.*cannot|complex.*not a type"):
+        to_json(Unknown(part=1j))
+
+
+def test_a_long_wrong_value_is_cut() -> None:
+    """A message must stay readable, whatever the value."""
+    with pytest.raises(UsageTypeError) as caught:
+        from_json(Finding, {"subject": ["x" * 1000], "text": ""})
+    assert len(str(caught.value)) < 120
