@@ -1,0 +1,175 @@
+"""What every test said about its gradients, and which of it becomes a baseline.
+
+One process keeps the ledger and writes: the one that the user started. What the tests have to say
+reaches it with their reports, in built-in types, so that it does not matter where they ran.
+
+Requirements:
+    An entry is written only when set-up, call and tear-down of its test passed, every other check
+    held and every value is finite. Anything else is withheld, with the reason. A test that runs
+    again replaces what it said before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["Action", "Attempt", "Call", "Found", "Ledger"]
+
+Action = Literal["", "create", "rewrite"]
+Found = Literal["compared", "missing", "unreadable", "off"]
+
+_CRASH = "???"  # the phase of the report that stands for a worker that died
+_PHASES = ("setup", "call", "teardown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Hold what one call said, in built-in types.
+
+    Attributes:
+        name: of the call within its test, empty for the only one.
+        path: of the baseline file.
+        key: of the entry in it.
+        baseline: what was found: ``compared``, ``missing``, ``unreadable``; ``off`` where nobody
+            looked.
+        action: what is to become of the entry.
+        failed: the checks that failed.
+        drifted: whether the gradient is not that of the baseline.
+        reason: why the baseline could not be compared with.
+        unfit: why the measurement must not become a baseline.
+        seconds: that evaluating the model took.
+        entry: what to record, as JSON data.
+        verdict: as JSON data, where somebody will read it.
+    """
+
+    name: str
+    path: str
+    key: str
+    baseline: Found = "off"
+    action: Action = ""
+    failed: Sequence[str] = ()
+    drifted: bool = False
+    reason: str = ""
+    unfit: str = ""
+    seconds: float = 0.0
+    entry: Mapping[str, Any] | None = None
+    verdict: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """Gather one run of one test.
+
+    Attributes:
+        nodeid: of the test.
+        outcomes: by phase.
+        calls: in the order in which they were made.
+        idle: whether the test asked for the fixture and never called it.
+        expected: whether the test is expected to fail.
+    """
+
+    nodeid: str
+    outcomes: dict[str, str] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    idle: bool = False
+    expected: bool = False
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take in the report of one phase."""
+        if self.outcomes.get(report.when) != "failed":  # a part of a phase may report for itself
+            self.outcomes[report.when] = report.outcome
+        self.expected |= hasattr(report, "wasxfail")
+        message = getattr(report, "gradcheck", None) or {}
+        self.calls += [Call(**call) for call in message.get("calls", ())]
+        self.idle |= message.get("idle", False)
+
+    @property
+    def outcome(self) -> str:
+        """The outcome of the test as pytest calls it."""
+        outcomes = set(self.outcomes.values())
+        if self.expected:
+            return "xfailed" if "skipped" in outcomes else "xpassed"
+        return next((one for one in ("failed", "skipped", "rerun") if one in outcomes), "passed")
+
+    @property
+    def complete(self) -> bool:
+        """Whether all phases were heard of."""
+        return all(phase in self.outcomes for phase in _PHASES)
+
+    def obstacle(self, call: Call) -> str:
+        """Return why a call's measurement is not recorded, empty where nothing speaks against."""
+        checks = [check for check in call.failed if check != "drift"]
+        if checks:
+            return f"{' and '.join(checks)} failed"
+        if call.unfit:
+            return call.unfit
+        return self.trouble()
+
+    def trouble(self) -> str:
+        """Return why the test as a whole did not pass, empty where it did."""
+        if _CRASH in self.outcomes:
+            return "the worker that ran the test died"
+        if self.expected:
+            return "the test is expected to fail"
+        for phase, name in zip(_PHASES, ("set-up", "test", "tear-down"), strict=True):
+            outcome = self.outcomes.get(phase)
+            if outcome == "skipped":
+                return "the test was skipped"
+            if outcome not in {"passed", None}:
+                return f"the {name} failed"
+        return "" if self.complete else "the test did not finish"
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Gather what all tests say, the last run of each."""
+
+    _attempts: dict[str, dict[str, Attempt]] = field(default_factory=dict)
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take in a test report, of this process or of a worker."""
+        worker = getattr(report, "worker_id", "")
+        if report.when == _CRASH:
+            self._attempts[report.nodeid] = {}
+        known = self._attempts.setdefault(report.nodeid, {})
+        if report.when == "setup":
+            known.pop("", None)
+            known[worker] = Attempt(report.nodeid)
+        known.setdefault(worker, Attempt(report.nodeid)).add(report)
+
+    def __iter__(self) -> Iterator[Attempt]:
+        """Return the last run of every test."""
+        return (attempt for known in self._attempts.values() for attempt in known.values())
+
+    @property
+    def said(self) -> bool:
+        """Whether any test used the fixture."""
+        return any(attempt.calls or attempt.idle for attempt in self)
+
+    @property
+    def calls(self) -> list[tuple[Attempt, Call]]:
+        """Every call with the run of the test that made it."""
+        return [(attempt, call) for attempt in self for call in attempt.calls]
+
+    def obstacle(self, attempt: Attempt, call: Call) -> str:
+        """Return why a call's measurement is not recorded, empty where nothing speaks against.
+
+        Where several workers run the same test, it must have passed in all of them.
+        """
+        everywhere = self._attempts[attempt.nodeid].values()
+        troubles = [attempt.obstacle(call), *(other.trouble() for other in everywhere)]
+        return next(filter(None, troubles), "")
+
+    def ready(self) -> dict[Path, dict[str, Call]]:
+        """Return the calls to record, by file and key."""
+        found: dict[Path, dict[str, Call]] = {}
+        for attempt, call in self.calls:
+            if call.action and not self.obstacle(attempt, call):
+                found.setdefault(Path(call.path), {})[call.key] = call
+        return found

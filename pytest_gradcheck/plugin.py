@@ -1,0 +1,149 @@
+"""The pytest plugin: options and hooks, and nothing else.
+
+Requirements:
+    Loading this imports no numerical library, and nothing that a run without gradients can do
+    without.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_gradcheck import settings, xdist
+from pytest_gradcheck.fixture import grad_snapshot, gradcheck
+from pytest_gradcheck.run import RUN, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["grad_snapshot", "gradcheck"]
+
+_MARKER = (
+    "gradcheck(*checks, **limits): limits for the gradients that the test checks with the "
+    "gradcheck fixture; see --help for the limits, which the ini file takes as grad_<limit>"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the flags, and an ini option for each limit."""
+    group = parser.getgroup("gradcheck", "gradients (pytest-gradcheck)")
+    group.addoption(
+        "--grad-baseline-update",
+        action="store_true",
+        help="record missing baselines and re-record drifted ones, of tests that pass all else",
+    )
+    group.addoption(
+        "--grad-baseline",
+        choices=settings.MODES,
+        help="check (default): compare; new: also record missing baselines; update: also re-record "
+        "drifted ones; rewrite: record all; off: neither read nor write",
+    )
+    group.addoption(
+        "--grad-baseline-prune",
+        action="store_true",
+        help="delete baselines that no test uses, if this run can know",
+    )
+    group.addoption(
+        "--grad-drift",
+        choices=("fail", "warn"),
+        default="fail",
+        help="what drift does to a test (default: fail)",
+    )
+    group.addoption(
+        "--grad-variant",
+        metavar="NAME",
+        help="which variant of the baselines to use (default: from the device); 'default' is the "
+        "one without a name",
+    )
+    group.addoption(
+        "--grad-report",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="write a report; the suffix tells the format: .json .jsonl .md .pkl; repeatable",
+    )
+    group.addoption(
+        "--grad-top", type=int, default=20, metavar="N", help="rows in tables (default: 20)"
+    )
+    for name in settings.LIMITS:
+        parser.addini(settings.PREFIX + name, f"the limit {name} for all tests", default=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings and start a run."""
+    config.addinivalue_line("markers", _MARKER)
+    run = config.stash[RUN] = Run(settings.read(config))
+    if not run.settings.worker:
+        config.pluginmanager.register(Listener(run), "gradcheck-listener")
+    if xdist.active(config):
+        bridge = xdist.Worker(run) if run.settings.worker else xdist.Controller(run)
+        config.pluginmanager.register(bridge, "gradcheck-xdist")
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Note what is collected."""
+    collector.config.stash[RUN].census.start(collector)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Count a test before any filter."""
+    item.config.stash[RUN].census.collected += 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Note what could not be collected."""
+    report = yield
+    collector.config.stash[RUN].census.report(report)
+    return report
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Find the tests that use the plugin wrongly, after all filters and markers."""
+    run = session.config.stash[RUN]
+    run.inspect(session.items)
+    if run.complaints and session.config.option.collectonly:
+        raise pytest.UsageError("\n".join(run.complaints.values()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test that uses the plugin wrongly, before it does anything."""
+    complaint = item.config.stash[RUN].complaints.get(item.nodeid)
+    if complaint is not None:
+        pytest.fail(complaint, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Send what a test said along with its report."""
+    report = yield
+    item.config.stash[RUN].attach(item, report)
+    return report
+
+
+class Listener:
+    """Hear the reports of all tests, and close the run: only where the user started it."""
+
+    def __init__(self, run: Run) -> None:
+        """Listen for one run."""
+        self._run = run
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Enter what a test said in the ledger."""
+        self._run.ledger.add(report)
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write baselines and reports; what cannot be written fails a run that passed."""
+        if self._run.close(session.config, exitstatus) and not exitstatus:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what became of gradients and baselines."""
+        self._run.say(terminalreporter)

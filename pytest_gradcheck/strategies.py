@@ -1,0 +1,120 @@
+"""A Hypothesis strategy over points near the current one, which shrinks towards it.
+
+Requirements:
+    A failing point shrinks to few parameters, few elements and small steps, because a perturbation
+    is a sparse mapping of elements to steps and zero is the simplest step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_gradcheck import backends
+from pytest_gradcheck.checks.validate import number
+from pytest_gradcheck.errors import MissingExtraError
+from pytest_gradcheck.point import perturbation_scales, to_numpy
+
+try:
+    from hypothesis import strategies as st
+except ImportError as error:
+    message = (
+        f"points() needs Hypothesis ({error}); run: pip install 'pytest-gradcheck[hypothesis]'"
+    )
+    raise MissingExtraError(message) from None
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["points"]
+
+_ELEMENTS = 8  # moved one by one, beside a step of everything; more shrinks slowly
+_DENSE_SEEDS = 2**16
+
+
+def points(
+    model: object,
+    loss: Callable[[], object] | None = None,
+    *,
+    scale: float = 1e-2,
+    wrt: str | tuple[str, ...] | None = None,
+    **options: Any,  # noqa: ANN401 - passed on to the backend
+) -> st.SearchStrategy[dict[str, NDArray[np.float64]]]:
+    """Draw points near the model's current one, for ``at=``.
+
+    Args:
+        model: as for `pytest_gradcheck.check_gradients`.
+        loss: only needed where the backend does; never called.
+        scale: largest step of an element, in units of its parameter's RMS (of 1 in the
+            unconstrained space of PyMC where the parameter is at zero).
+        wrt: patterns of the parameters to move; all.
+        **options: passed on to the backend: ``value_and_grad``, ``seed``, ``mode``.
+
+    Returns:
+        Mappings of parameter name to a float64 array of the parameter's shape. Only parameters that
+        move are in it; the empty mapping is the current point.
+
+    Raises:
+        UsageError: the model or an option cannot be used.
+
+    Example:
+        >>> import numpy as np
+        >>> from hypothesis import given
+        >>> from pytest_gradcheck import assert_gradients, points
+        >>> w = {"w": np.array([3.0, 4.0])}
+        >>> def square(p):
+        ...     return (p["w"] ** 2).sum(), {"w": 2 * p["w"]}
+        >>> @given(points(w, scale=1e-2, value_and_grad=square))
+        ... def test_finite_nearby(point):
+        ...     assert_gradients(w, value_and_grad=square, at=point, finite=True, perturb=False)
+        >>> test_finite_nearby()
+    """
+    number("scale", scale, strict=True)
+    objective = backends.objective(model, loss or _unused(model), wrt=wrt, **options)
+    home = {name: to_numpy(view) for name, view in objective.point.items() if view.size}
+    steps = {
+        name: scale * unit for name, unit in perturbation_scales(objective).items() if name in home
+    }
+    return _moves(home).map(lambda moves: _point(home, steps, *moves))
+
+
+def _unused(model: object) -> Callable[[], object] | None:
+    """Return a loss for backends that insist on one; nothing evaluates it."""
+    roots = {base.__module__.split(".")[0] for base in type(model).__mro__}
+    tensors = isinstance(model, Mapping) and any(hasattr(v, "detach") for v in model.values())
+    return (lambda: None) if "torch" in roots or tensors else None
+
+
+def _moves(
+    home: Mapping[str, NDArray[np.float64]],
+) -> st.SearchStrategy[tuple[dict[str, int], dict[tuple[str, int], float]]]:
+    """Draw what moves: whole parameters by a seed, and single elements by a step."""
+    unit = st.floats(-1.0, 1.0, allow_nan=False)
+    names = st.sampled_from(list(home))
+    element = names.flatmap(
+        lambda name: st.tuples(st.just(name), st.integers(0, home[name].size - 1))
+    )
+    dense = st.dictionaries(names, st.integers(0, _DENSE_SEEDS), max_size=len(home))
+    return st.tuples(dense, st.dictionaries(element, unit, max_size=_ELEMENTS))
+
+
+def _point(
+    home: Mapping[str, NDArray[np.float64]],
+    steps: Mapping[str, float],
+    dense: Mapping[str, int],
+    sparse: Mapping[tuple[str, int], float],
+) -> dict[str, NDArray[np.float64]]:
+    """Return the point that some moves lead to."""
+    moved = {}
+    for name in dict.fromkeys([*dense, *(name for name, _ in sparse)]):
+        delta = np.zeros(home[name].size)
+        if dense.get(name):
+            rng = np.random.default_rng(dense[name])
+            delta += rng.uniform(-1.0, 1.0, delta.size)
+        for (owner, index), step in sparse.items():
+            if owner == name:
+                delta[index] = step
+        moved[name] = home[name] + steps[name] * delta.reshape(home[name].shape)
+    return moved
