@@ -1,0 +1,196 @@
+"""Print what a measurement costs, relative to one forward and backward pass of the same model.
+
+Run: ``python -m benchmarks.overhead [--pairs N] [--model NAME ...]``
+
+Measured is all that is on by default except the extra evaluations: statistics, top elements and
+sketches of every parameter, and the saving and restoring of the user's objects.
+
+Time
+    One thread. Passes and measurements alternate, so that whatever else the machine does hits both
+    alike; a measurement contains a pass of its own, which is taken off. Printed is the median over
+    all pairs of ``(measurement - pass) / pass``.
+
+Memory
+    Bytes that are allocated on top of a plain pass, at the worst moment, relative to the bytes of
+    the gradients. Tensors are counted by torch's profiler, everything else, numpy's arrays
+    included, by `tracemalloc`; their two peaks are added though they may lie apart in time, so the
+    figure is an upper bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import statistics
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own remarks
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from pytest_gradcheck.backends import objective
+from pytest_gradcheck.measure import measure
+
+TIME_LIMIT, MEMORY_LIMIT = 0.15, 0.10
+JUDGED = "transformer 1M"
+VOCABULARY = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Hold a model with its loss."""
+
+    model: nn.Module
+    loss: Callable[[], torch.Tensor]
+
+    @property
+    def gradient_bytes(self) -> int:
+        """Size of all gradients."""
+        return sum(p.numel() * p.element_size() for p in self.model.parameters())
+
+    def step(self) -> None:
+        """Run one forward and backward pass, and forget the gradients."""
+        self.loss().backward()
+        self.model.zero_grad(set_to_none=True)
+
+    def measure(self) -> None:
+        """Take one measurement, objective and all, as a test would."""
+        measure(objective(self.model, self.loss))
+
+
+class Transformer(nn.Module):
+    """Predict the next token with a plain pre-norm encoder."""
+
+    def __init__(self, *, width: int, layers: int, length: int) -> None:
+        """Build the model for sequences of one length."""
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, width)
+        self.position = nn.Parameter(0.02 * torch.randn(length, width))
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, 4, 4 * width, dropout=0.0, batch_first=True, norm_first=True
+            )
+            for _ in range(layers)
+        )
+        self.head = nn.Linear(width, VOCABULARY)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the logits, shape ``(batch, length, vocabulary)``."""
+        hidden = self.embedding(tokens) + self.position
+        for block in self.blocks:
+            hidden = block(hidden)
+        logits: torch.Tensor = self.head(hidden)
+        return logits
+
+
+def mlp() -> Subject:
+    """Return a perceptron of 0.16 million parameters at batch 64."""
+    model = nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
+    model.extend([nn.Linear(256, 128), nn.Linear(128, 10)])
+    inputs, labels = torch.randn(64, 256), torch.randint(0, 10, (64,))
+    return Subject(model=model, loss=lambda: nn.functional.cross_entropy(model(inputs), labels))
+
+
+def transformer(*, width: int, layers: int) -> Subject:
+    """Return a transformer at batch 8 x 64 tokens."""
+    tokens = torch.randint(0, VOCABULARY, (8, 65))
+    model = Transformer(width=width, layers=layers, length=64)
+
+    def loss() -> torch.Tensor:
+        return nn.functional.cross_entropy(model(tokens[:, :-1]).mT, tokens[:, 1:])
+
+    return Subject(model=model, loss=loss)
+
+
+SUBJECTS: dict[str, Callable[[], Subject]] = {
+    "MLP 0.16M": mlp,
+    JUDGED: lambda: transformer(width=144, layers=4),
+    "transformer 25M": lambda: transformer(width=512, layers=8),
+}
+
+
+def main() -> int:
+    """Measure the models that were asked for and print one line for each."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--pairs", type=int, default=30, help="alternations per model (default 30)")
+    parser.add_argument("--model", action="append", choices=list(SUBJECTS), help="default: all")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    print(
+        f"torch {torch.__version__}, one thread; limits: time {TIME_LIMIT} ({JUDGED}), memory 0.1"
+    )
+    print(f"{'model':<16} {'parameters':>11} {'pass':>9} {'extra time':>11} {'extra memory':>13}")
+    met = True
+    for name in args.model or SUBJECTS:
+        torch.manual_seed(0)
+        subject = SUBJECTS[name]()
+        one_pass, extra = extra_time(subject, args.pairs)
+        memory = extra_memory(subject)
+        count = sum(p.numel() for p in subject.model.parameters())
+        print(f"{name:<16} {count:>11,} {one_pass * 1e3:>6.1f} ms {extra:>11.3f} {memory:>13.3f}")
+        met &= name != JUDGED or (extra <= TIME_LIMIT and memory <= MEMORY_LIMIT)
+    return 0 if met else 1
+
+
+def extra_time(subject: Subject, pairs: int) -> tuple[float, float]:
+    """Return the median time of a pass and the median extra time of a measurement, relative."""
+    subject.step()
+    subject.measure()
+    passes, extras = [], []
+    gc.disable()
+    for _ in range(pairs):
+        one_pass, measured = timed(subject.step), timed(subject.measure)
+        passes.append(one_pass)
+        extras.append((measured - one_pass) / one_pass)
+        gc.collect()
+    gc.enable()
+    return statistics.median(passes), statistics.median(extras)
+
+
+def timed(action: Callable[[], None]) -> float:
+    """Return the seconds that an action takes."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def extra_memory(subject: Subject) -> float:
+    """Return the extra bytes of a measurement at its peak, relative to the gradients' size."""
+    tensors = tensor_peak(subject.measure) - tensor_peak(subject.step)
+    others = traced_peak(subject.measure) - traced_peak(subject.step)
+    return (max(tensors, 0) + max(others, 0)) / subject.gradient_bytes
+
+
+def tensor_peak(action: Callable[[], None]) -> int:
+    """Return the largest number of bytes in tensors that an action has allocated at one time."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        action()
+    results = profiler.profiler.kineto_results
+    changes = [(e.start_ns(), e.nbytes()) for e in results.events() if e.name() == "[memory]"]
+    alive = peak = 0
+    for _, change in sorted(changes):
+        alive += change
+        peak = max(peak, alive)
+    return peak
+
+
+def traced_peak(action: Callable[[], None]) -> int:
+    """Return the largest number of bytes outside of tensors allocated at one time."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""What the gradient of the temporal-difference critic must satisfy."""
+
+from __future__ import annotations
+
+import pytest
+from pytest_gradcheck.fixture import GradCheck
+
+from models import td
+
+
+@pytest.mark.gradcheck(max_norm=1e-4, balance=1e3)
+def test_losses(gradcheck: GradCheck) -> None:
+    """Every component is on the scale of one simulator step."""
+    critic, steps = td.small_critic(), td.replay()
+    gradcheck(critic, lambda: td.losses(critic, steps))
+
+
+@pytest.mark.gradcheck(numeric=True, max_norm_ratio=1.05)
+def test_fixed_target(gradcheck: GradCheck) -> None:
+    """Towards a target that stands still, the gradient is the derivative of the loss."""
+    critic, steps = td.small_critic(), td.replay()
+    gradcheck(critic, lambda: td.losses(critic, steps, fixed_target=steps.reward))
+
+
+def test_target_is_constant(gradcheck: GradCheck) -> None:
+    """No gradient flows through the bootstrapped target."""
+    critic, steps = td.small_critic(), td.replay()
+    frozen = td.target(critic, steps).detach()
+    bootstrapped = gradcheck.measure(critic, lambda: td.losses(critic, steps))
+    regression = gradcheck.measure(critic, lambda: td.losses(critic, steps, fixed_target=frozen))
+    assert bootstrapped.norm == pytest.approx(regression.norm), "the target is not detached"
+
+
+def test_weights_are_clipped(gradcheck: GradCheck) -> None:
+    """A step a thousand times likelier than it was pulls no harder than the clip allows."""
+    critic, steps = td.small_critic(), td.replay()
+    rare = steps._replace(ratio=steps.ratio * 1e3)
+    usual = gradcheck.measure(critic, lambda: td.losses(critic, steps))
+    assert gradcheck.measure(critic, lambda: td.losses(critic, rare)).norm < 20 * usual.norm
