@@ -6,13 +6,11 @@ worker collected, and notes the workers that never came back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from xdist.workermanage import WorkerController
-
     from pytest_gradcheck.run import Run
 
 
@@ -46,7 +44,11 @@ class Controller:
         self._run = run
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: WorkerController, error: object) -> None:
+    def pytest_testnodedown(
+        self,
+        node: Any,  # noqa: ANN401 - xdist publishes no types
+        error: object,
+    ) -> None:
         """Add a worker's counts, or note that it was lost."""
         message = getattr(node, "workeroutput", {}).get(_KEY)
         if error or message is None:

@@ -46,9 +46,7 @@ def test_load_groups_do_not_change_the_keys(suite: Suite) -> None:
 def test_every_worker_may_run_every_test(suite: Suite) -> None:
     """With ``--dist=each`` the same entry comes from several workers, and must be written once."""
     suite.write("test_m", "def test_one(gradcheck):\n    gradcheck(W, value_and_grad=bowl())\n")
-    result = suite.pytester.runpytest_subprocess(
-        "--dist=each", "--tx=2*popen", "--grad-baseline-update"
-    )
+    result = suite.update("--dist=each", "--tx=2*popen", workers=2)
     result.assert_outcomes(passed=2)
     assert list(suite.baselines()) == ["__gradients__/test_m/test_one.json"]
     suite.run().assert_outcomes(passed=1)
@@ -66,9 +64,7 @@ def test_one_worker_that_disagrees_holds_the_entry_back(suite: Suite) -> None:
             assert os.environ["PYTEST_XDIST_WORKER"] == "gw0"
         """,
     )
-    result = suite.pytester.runpytest_subprocess(
-        "--dist=each", "--tx=2*popen", "--grad-baseline-update"
-    )
+    result = suite.update("--dist=each", "--tx=2*popen", workers=2)
     result.assert_outcomes(passed=1, failed=1)
     assert suite.baselines() == {}
 

@@ -353,8 +353,8 @@ def test_a_changed_entry_is_refused(change: Any, message: str) -> None:
     assert found.endswith(REMEDY)
 
 
-PLAIN: st.SearchStrategy[Any] = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([])
+PLAIN: st.SearchStrategy[Any] = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.just([])
 )
 
 

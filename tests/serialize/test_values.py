@@ -85,10 +85,10 @@ def test_a_verdict_with_its_baseline_comes_back_equal() -> None:
     assert round_trip(whole) == whole
 
 
-def test_a_measurement_with_nan_comes_back_equal() -> None:
-    """NaN must come back as the one NaN that compares equal inside tuples."""
+def test_a_measurement_with_nan_comes_back() -> None:
+    """NaN must come back as NaN, though nothing that holds it need equal itself."""
     broken = measurement(samples=(replace(measurement().samples[0], cosine=math.nan),))
-    assert round_trip(broken) == broken
+    assert repr(round_trip(broken)) == repr(broken)
 
 
 def test_floats_that_json_lacks_are_text() -> None:
