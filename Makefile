@@ -39,7 +39,7 @@ test-pymc6:
 	@if [ -e $(INSTALLED6) ] || .ci/find-python 3.12 >/dev/null; then \
 	    $(MAKE) --no-print-directory $(INSTALLED6); \
 	    set -x; \
-	    $(VENV6)/bin/python -m pytest -n auto -m "pymc and not full_size" --extras=hypothesis,pymc,syrupy; \
+	    $(VENV6)/bin/python -m pytest -n auto -m pymc --extras=hypothesis,pymc,syrupy; \
 	else \
 	    { echo; \
 	      echo "WARNING: NOTHING WAS TESTED UNDER PyMC 6: no working Python 3.12 or newer was found."; \

@@ -112,9 +112,8 @@ def needs(modules: frozenset[str]) -> frozenset[str]:
 
 def files_of(module: str) -> list[Path]:
     """Return the file that holds a module of ours, if one does."""
-    paths = [ROOT / folder / module.replace(".", "/") for folder in (".", "example_project")]
-    files = [file for p in paths for file in (p.with_suffix(".py"), p / "__init__.py")]
-    return [file for file in files if file.is_file()]
+    path = ROOT / module.replace(".", "/")
+    return [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
 
 
 @cache

@@ -55,6 +55,8 @@ _NATIVE_RTOL = 5e-2  # the native gradient beside a float64 one: gross faults on
 _ULP_DRAWS = 3
 _BUDGET = 48
 _NEARBY = 1e-3
+_KINK = "the derivatives disagree at the point and agree nearby: the point lies on a kink"
+_UNDEFINED = "the value is not finite a small step away: there is no numeric derivative"
 
 
 def directional(
@@ -76,13 +78,13 @@ def directional(
     notes = [probe.note] if probe.note else []
     for i in range(plan.count if names else 0):
         first = probe.compare(names, plan.seed + i)
+        if math.isnan(first.numeric):
+            notes.append(_UNDEFINED)
+            continue
         if not first.agrees:
             nearby = probe.nearby(plan.seed + i)
             if nearby.compare(names, plan.seed + i).agrees:
-                notes.append(
-                    "analytic and numeric derivative disagree at the point and agree nearby: "
-                    "the point lies on a kink"
-                )
+                notes.append(_KINK)
                 continue
             probe = nearby
         found.append(first)
@@ -208,8 +210,7 @@ class _Probe:
             point = {}
             for name, view in self.objective.point.items():
                 values = to_numpy(view)
-                jitter = rng.uniform(-1.0, 1.0, view.shape)
-                point[name] = values + self.eps * np.abs(values) * jitter
+                point[name] = values + self.eps * values * rng.uniform(-1.0, 1.0, view.shape)
             moved = self.objective.value_and_grad(point, components=False, precision=self.precision)
             worst = max(worst, abs(_inner(moved.grads, along, names)[0] - home))
         return worst

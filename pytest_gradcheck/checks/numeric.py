@@ -76,7 +76,7 @@ class Numeric:
                 check=self.name, outcome="skipped", reason="the gradient is not finite"
             )
         if not measurement.directional:
-            reason = "nothing was compared: every parameter is excluded, or the point is a kink"
+            reason = "nothing was compared: every parameter is excluded, or a note says why"
             return CheckResult(check=self.name, outcome="skipped", reason=reason)
         wrong = [d for d in measurement.directional if not d.agrees]
         smallest = [
