@@ -124,8 +124,8 @@ class GradCheck:
         self._desk.used = True
         try:
             return measure_gradients(model, loss, **options)
-        except Exception as error:  # noqa: BLE001 - raised again, whatever it is
-            raise _shorn(error)  # noqa: B904 - the same one
+        except Exception as error:
+            raise _shorn(error)
 
     def _story(self, verdict: Verdict) -> str:
         """Return the message of a failure."""

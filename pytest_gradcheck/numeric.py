@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pytest_gradcheck.errors import PrecisionError
-from pytest_gradcheck.point import CHUNK, at_point, direction, perturbed, to_numpy
+from pytest_gradcheck.point import CHUNK, at_point, direction, jittered, perturbed, to_numpy
 from pytest_gradcheck.records import DirectionalDerivative, Evaluation, Objective, Precision
 
 if TYPE_CHECKING:
@@ -203,12 +203,7 @@ class _Probe:
         home, _ = _inner(self.grads, along, names)
         worst = 0.0
         for seed in range(_ULP_DRAWS):
-            rng = np.random.default_rng(seed)
-            point = {}
-            for name, view in self.objective.point.items():
-                values = to_numpy(view)
-                jitter = rng.uniform(-1.0, 1.0, view.shape)
-                point[name] = values + self.eps * np.abs(values) * jitter
+            point = jittered(self.objective, eps=self.eps, seed=seed)
             moved = self.objective.value_and_grad(point, components=False, precision=self.precision)
             worst = max(worst, abs(_inner(moved.grads, along, names)[0] - home))
         return worst

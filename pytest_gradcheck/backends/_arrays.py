@@ -22,6 +22,7 @@ from pytest_gradcheck.records import (
     ArrayView,
     ComponentEvaluation,
     Evaluation,
+    Jitter,
     Objective,
     Precision,
 )
@@ -124,8 +125,10 @@ class _Function:
         *,
         components: bool = True,
         precision: Precision = "native",
+        jitter: Jitter | None = None,
     ) -> Evaluation:
         """Return value, gradients and components at a point."""
+        del jitter  # the function holds its other inputs where nobody can see them
         result = self._call(self._inputs(point or {}, precision))
         if not (isinstance(result, tuple) and len(result) == 2):  # noqa: PLR2004 - a pair
             msg = f"'{self.label}' must return (value, gradients), not {result!r:.80}"
