@@ -18,6 +18,7 @@ import pytest
 
 from pytest_gradcheck import api, store
 from pytest_gradcheck.baselines import Address, Decision, settle, unfit
+from pytest_gradcheck.checks.drift import moved_parameters
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.ledger import Call, Found
 from pytest_gradcheck.limits import parse
@@ -132,12 +133,21 @@ def _call(decision: Decision, address: Address, found: Found, run: Run) -> Call:
         action=decision.action,
         failed=entry.failed,
         drifted=entry.drifted,
+        moved=_moved(verdict),
         reason="" if drift is None or found == "compared" else _first(drift),
         unfit=problem,
         seconds=entry.seconds,
         entry=to_json(decision.entry) if keep else None,
         verdict=to_json(verdict) if told else None,
     )
+
+
+def _moved(verdict: Verdict) -> list[str]:
+    """Return the parameters whose values are not those of a baseline that holds all the same."""
+    drift = verdict.result("drift")
+    if drift is None or verdict.baseline is None or drift.outcome != "passed":
+        return []
+    return moved_parameters(verdict.measurement, verdict.baseline)
 
 
 def _first(result: CheckResult) -> str:

@@ -162,6 +162,10 @@ def _notes(run: Run) -> Iterator[str]:
     for attempt in run.ledger:
         if attempt.idle:
             yield f"{attempt.nodeid} asked for gradcheck and never called it: nothing was checked"
+    for attempt, call in run.ledger.calls:
+        if call.moved:
+            names = ", ".join(call.moved)
+            yield f"{attempt.nodeid}: the starting point moved ({names}), the gradient did not"
     yield from (f"worker {name} was lost, and with it what its test said" for name in run.lost)
 
 

@@ -1,8 +1,7 @@
 """Say what probably happened to a gradient, from two measurements; nothing where nothing fits.
 
-Sketches are linear, so hypotheses about the whole gradient can be tested on them: a gradient is
-minus the old one exactly if the two sketches add up to zero, and ``k`` times the old one if the
-difference with ``k`` times the old sketch vanishes.
+Each hypothesis is tested on the sketches of the whole gradient (`resemblance`), and accepted only
+if it leaves next to nothing of the drift unexplained.
 """
 
 from __future__ import annotations
@@ -18,23 +17,14 @@ from pytest_gradcheck.records import (
     GradientStats,
     Scalar,
 )
-from pytest_gradcheck.sketch import distance
+from pytest_gradcheck.records import GradientStats, Scalar
+from pytest_gradcheck.resemblance import EQUAL, FITS, Pair, factor_of, is_scaled, kind
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.records import (
-        Measurement,
-        ParameterStats,
-        Sketch,
-    )
+    from pytest_gradcheck.records import Measurement
 
 __all__ = ["diagnose"]
 
-Pair = tuple["ParameterStats", "ParameterStats"]
-
-_FITS = 0.02  # residual of a hypothesis, relative to the drift it explains
-_EQUAL = 1e-4  # two statistics that a hypothesis holds equal, relative
-_TURNED = 1e-3  # relative distance from which an order can have changed
-_ROUNDED = 2e-6  # what a baseline shows is rounded to six digits
 _SAME_VALUE = 1e-8  # a change of the backward pass alone leaves the value as it was
 _SHOWN = 3
 
@@ -118,9 +108,9 @@ def _components(case: _Case) -> list[str]:
     if was.norm == 0:
         return []
     factor, by_value = now.norm / was.norm, now.value / was.value if was.value else math.nan
-    if abs(by_value - factor) <= _FITS * abs(factor - 1.0):
+    if abs(by_value - factor) <= FITS * abs(factor - 1.0):
         return [f"component {now.name} x{factor:.6g}, {others} unchanged: a weight changed?"]
-    if abs(by_value - 1.0) <= _FITS * abs(factor - 1.0):
+    if abs(by_value - 1.0) <= FITS * abs(factor - 1.0):
         said = f"gradient of component {now.name} changed (norm x{factor:.6g}), its value did not"
         return [f"{said}; {others} unchanged"]
     return [f"component {now.name} changed (gradient norm x{factor:.6g}), {others} unchanged"]
@@ -131,13 +121,13 @@ def _whole(case: _Case) -> list[str]:
     solid = case.solid
     if len(solid) < 2 or not {p.name for p, _ in solid} <= case.drifted:  # noqa: PLR2004 - one alone
         return []
-    factor = _factor(solid)
-    if factor is None or not all(_is_scaled(p, factor) for p in solid):
+    factor = factor_of(solid)
+    if factor is None or not all(is_scaled(p, factor) for p in solid):
         return []
-    if math.isclose(factor, -1.0, rel_tol=_EQUAL):
+    if math.isclose(factor, -1.0, rel_tol=EQUAL):
         return ["every gradient has its sign flipped"]
     ratio = case.now.value / case.was.value if case.was.value else math.nan
-    along = abs(ratio - factor) <= _FITS * abs(factor - 1.0)
+    along = abs(ratio - factor) <= FITS * abs(factor - 1.0)
     value = f"and so is the {case.sense}" if along else f"the {case.sense} is not"
     said = f"every gradient is scaled by {factor:.6g}, {value}"
     meaning = _meaning(factor, case)
@@ -151,7 +141,7 @@ def _meaning(factor: float, case: _Case) -> str:
         (1.0 / factor, "1/{n}: a sum that became a mean, or an average taken twice?"),
     ):
         n = round(whole)
-        if n >= 2 and math.isclose(whole, n, rel_tol=_EQUAL):  # noqa: PLR2004 - a real factor
+        if n >= 2 and math.isclose(whole, n, rel_tol=EQUAL):  # noqa: PLR2004 - a real factor
             if n >= 1024 and n & (n - 1) == 0:  # noqa: PLR2004 - GradScaler's range
                 return f"{n} is a power of two: a loss scale that was not divided out?"
             return _named(n, case) + text.format(n=n)
@@ -172,66 +162,10 @@ def _single(case: _Case) -> list[str]:
     """Say what happened to single parameters."""
     kinds: dict[str, list[str]] = {}
     for pair in case.pairs:
-        kind = _kind(pair, case.every)
-        if kind:
-            kinds.setdefault(kind, []).append(pair[0].name)
-    return [f"{_listed(names)}: {kind}" for kind, names in kinds.items()]
-
-
-def _kind(pair: Pair, every: Sequence[Pair]) -> str:
-    """Return what happened to one parameter, empty where nothing fits."""
-    now, was = pair
-    if now.sketch is None or was.sketch is None or was.norm == 0 or now.norm == 0:
-        return ""
-    factor = _factor([pair])
-    if factor is not None and _is_scaled(pair, factor):
-        if math.isclose(factor, -1.0, rel_tol=_EQUAL):
-            return "sign flipped"
-        return f"scaled by {factor:.6g}"
-    for _, other in every:
-        swapped = other.name != was.name and other.shape == was.shape and other.norm > 0
-        if not swapped or other.sketch is None:
-            continue
-        if _residual(now.sketch, other.sketch, 1.0) < _EQUAL:
-            return f"has the gradient that was {other.name}'s: swapped?"
-    far = distance(now.sketch, was.sketch) / was.norm
-    equal = max(_EQUAL * far, _ROUNDED)
-    same = far > _TURNED and all(
-        math.isclose(a, b, rel_tol=equal)
-        for a, b in ((now.norm, was.norm), (now.max_abs, was.max_abs))
-    )
-    if same and now.zeros == was.zeros and abs(now.mean - was.mean) <= equal * was.rms:
-        return "same values in another order: rows permuted?"
-    return ""
-
-
-def _factor(pairs: Sequence[Pair]) -> float | None:
-    """Return the factor that carries the old gradient closest to the new one."""
-    dot = square = 0.0
-    for now, was in pairs:
-        if now.sketch is None or was.sketch is None or was.norm == 0:
-            return None
-        scale = 1.0 / was.norm
-        both = zip(now.sketch.values, was.sketch.values, strict=True)
-        dot += sum((a * scale) * (b * scale) for a, b in both)
-        square += sum((b * scale) ** 2 for b in was.sketch.values)
-    return dot / square if square > 0 else None
-
-
-def _is_scaled(pair: Pair, factor: float) -> bool:
-    """Whether a gradient is the old one times the factor, which is not 1."""
-    now, was = pair
-    if now.sketch is None or was.sketch is None or factor == 0:
-        return False
-    explained = abs(factor - 1.0) / max(abs(factor), 1.0)
-    return _residual(now.sketch, was.sketch, factor) <= _FITS * explained
-
-
-def _residual(now: Sketch, was: Sketch, factor: float) -> float:
-    """Return what is left of the new gradient after ``factor`` times the old one, relative."""
-    left = math.dist(now.values, [factor * v for v in was.values])
-    size = max(math.hypot(*now.values), abs(factor) * math.hypot(*was.values))
-    return left / size if size > 0 else 0.0
+        what = kind(pair, case.every)
+        if what:
+            kinds.setdefault(what, []).append(pair[0].name)
+    return [f"{_listed(names)}: {what}" for what, names in kinds.items()]
 
 
 def _reach(case: _Case) -> list[str]:

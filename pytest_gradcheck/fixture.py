@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Unpack
 
-    from syrupy.assertion import SnapshotAssertion
-
     from pytest_gradcheck.api import Options, Probe, SourceOptions
     from pytest_gradcheck.records import Verdict
 
@@ -42,7 +40,7 @@ def gradcheck(request: pytest.FixtureRequest) -> GradCheck:
 
 
 @pytest.fixture
-def grad_snapshot(request: pytest.FixtureRequest) -> SnapshotAssertion:
+def grad_snapshot(request: pytest.FixtureRequest) -> object:
     """Compare measurements with snapshots that syrupy stores."""
     from pytest_gradcheck.snapshot import gradient_snapshot
 
@@ -124,8 +122,8 @@ class GradCheck:
         self._desk.used = True
         try:
             return measure_gradients(model, loss, **options)
-        except Exception as error:
-            raise _shorn(error)
+        except Exception as error:  # noqa: BLE001 - raised again, whatever it is
+            raise _shorn(error)  # noqa: B904 - the same one
 
     def _story(self, verdict: Verdict) -> str:
         """Return the message of a failure."""

@@ -41,6 +41,7 @@ class Call:
         action: what is to become of the entry.
         failed: the checks that failed.
         drifted: whether the gradient is not that of the baseline.
+        moved: the parameters that no longer start where they did, though nothing drifted.
         reason: why the baseline could not be compared with.
         unfit: why the measurement must not become a baseline.
         seconds: that evaluating the model took.
@@ -55,6 +56,7 @@ class Call:
     action: Action = ""
     failed: Sequence[str] = ()
     drifted: bool = False
+    moved: Sequence[str] = ()
     reason: str = ""
     unfit: str = ""
     seconds: float = 0.0
@@ -113,8 +115,6 @@ class Attempt:
 
     def trouble(self) -> str:
         """Return why the test as a whole did not pass, empty where it did."""
-        if _CRASH in self.outcomes:
-            return "the worker that ran the test died"
         if self.expected:
             return "the test is expected to fail"
         for phase, name in zip(_PHASES, ("set-up", "test", "tear-down"), strict=True):

@@ -16,12 +16,14 @@ Requirements:
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from pytest_gradcheck.errors import PrecisionError
+from pytest_gradcheck.plan import Directions
 from pytest_gradcheck.point import CHUNK, at_point, direction, jittered, perturbed, to_numpy
 from pytest_gradcheck.records import DirectionalDerivative, Evaluation, Objective, Precision
 
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_gradcheck.plan import Directions
     from pytest_gradcheck.records import ArrayView
+
+    _Grads = Mapping[str, ArrayView | None]
 
 __all__ = ["EPS", "directional", "extrapolated"]
 
@@ -47,7 +50,7 @@ EPS: Final = {
 
 _STEPS = (16.0, 1.6, 0.16)  # in units of eps ** (1/3), where central differences are best
 _SAFETY = 10.0  # times the estimated error
-_RTOL = {"float64": 1e-7, "float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2}  # of sum |g o v|
+_RTOL = {2.0**-52: 1e-7, 2.0**-23: 1e-5, 2.0**-10: 5e-3, 2.0**-7: 3e-2}  # eps: of sum |g o v|
 _NATIVE_RTOL = 5e-2  # the native gradient beside a float64 one: gross faults only
 _ULP_DRAWS = 3
 _BUDGET = 48
@@ -68,13 +71,13 @@ def directional(
         The comparisons, and notes for the reader.
     """
     names = [n for n in objective.point if not any(fnmatchcase(n, p) for p in plan.exclude)]
-    probe = _Probe(objective, evaluation, plan)
+    probe = _home(objective, evaluation, plan)
     found: list[DirectionalDerivative] = []
     notes = [probe.note] if probe.note else []
     for i in range(plan.count if names else 0):
         first = probe.compare(names, plan.seed + i)
         if not first.agrees:
-            nearby = _moved(objective, plan, plan.seed + i)
+            nearby = probe.nearby(plan.seed + i)
             if nearby.compare(names, plan.seed + i).agrees:
                 notes.append(
                     "analytic and numeric derivative disagree at the point and agree nearby: "
@@ -113,24 +116,25 @@ def extrapolated(estimates: list[tuple[float, float]], rounding: float) -> tuple
     return best
 
 
-def _moved(objective: Objective, plan: Directions, seed: int) -> _Probe:
-    """Return a probe at a point nearby, off any kink."""
-    moved = at_point(objective, perturbed(objective, scale=_NEARBY, seed=seed))
-    return _Probe(moved, moved.value_and_grad(components=False), plan)
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Probe:
     """Compare analytic and numeric derivatives of one objective at one point."""
 
-    def __init__(self, objective: Objective, evaluation: Evaluation, plan: Directions) -> None:
-        self.objective: Final = objective
-        self.plan: Final = plan
-        self.native: Final = evaluation.grads
-        self.grads, self.precision, self.note = _float64_grads(objective, evaluation)
-        dtypes = {view.dtype for view in objective.point.values()}
-        wide = self.precision == "float64"
-        self.eps: Final = EPS["float64"] if wide else max(EPS[d] for d in dtypes)
-        self.noise: dict[int, float] = {}
+    objective: Objective
+    plan: Directions
+    native: _Grads
+    grads: _Grads
+    precision: Precision = "float64"
+    eps: float = EPS["float64"]
+    note: str = ""
+
+    def nearby(self, seed: int) -> _Probe:
+        """Return the same at a point nearby, off any kink."""
+        moved = at_point(self.objective, perturbed(self.objective, scale=_NEARBY, seed=seed))
+        native = grads = moved.value_and_grad(components=False).grads
+        if self.grads is not self.native:
+            grads = moved.value_and_grad(components=False, precision=self.precision).grads
+        return replace(self, objective=moved, native=native, grads=grads)
 
     def compare(self, names: list[str], seed: int) -> DirectionalDerivative:
         """Compare along one direction, restricted to some parameters."""
@@ -192,10 +196,7 @@ class _Probe:
 
     def _allowed(self, scale: float, error: float) -> float:
         """Return the difference that numeric error and the analytic side's rounding explain."""
-        rtol = self.plan.rtol
-        if rtol is None:
-            dtype = next(d for d, eps in EPS.items() if eps == self.eps)
-            rtol = _RTOL[dtype]
+        rtol = _RTOL[self.eps] if self.plan.rtol is None else self.plan.rtol
         return _SAFETY * error + rtol * scale + (self.plan.atol or 0.0)
 
     def _ulp_noise(self, names: list[str], along: Mapping[str, NDArray[np.float64]]) -> float:
@@ -209,21 +210,23 @@ class _Probe:
         return worst
 
 
-def _float64_grads(
-    objective: Objective, evaluation: Evaluation
-) -> tuple[Mapping[str, ArrayView | None], Precision, str]:
-    """Return the gradient in float64 where it can be had, the precision, and a note if not."""
-    if all(view.dtype in {"float64", "complex128"} for view in objective.point.values()):
-        return evaluation.grads, "float64", ""
+def _home(objective: Objective, evaluation: Evaluation, plan: Directions) -> _Probe:
+    """Return the probe at the point, in float64 where it can be had, with a note if not."""
+    native = evaluation.grads
+    probe = _Probe(objective=objective, plan=plan, native=native, grads=native)
+    dtypes = {view.dtype for view in objective.point.values()}
+    if dtypes <= {"float64", "complex128"}:
+        return probe
     try:
         wide = objective.value_and_grad(components=False, precision="float64")
     except PrecisionError as error:
-        return evaluation.grads, "native", f"numeric check in native precision: {error}"
-    return wide.grads, "float64", ""
+        eps, note = max(EPS[d] for d in dtypes), f"numeric check in native precision: {error}"
+        return replace(probe, precision="native", eps=eps, note=note)
+    return replace(probe, grads=wide.grads)
 
 
 def _inner(
-    grads: Mapping[str, ArrayView | None],
+    grads: _Grads,
     along: Mapping[str, NDArray[np.float64]],
     names: list[str],
 ) -> tuple[float, float]:

@@ -19,11 +19,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def seeded(module: Net, seed: int) -> Net:
-    """Refill every matrix of a module, uniform within ``1/sqrt(inputs)``, and return the module.
-
-    Vectors (biases, normalisation) keep the values that their layer gave them, except linear
-    biases, which are drawn too.
-    """
+    """Refill every linear layer, uniform within ``1/sqrt(inputs)``, and return the module."""
     rng = np.random.RandomState(seed)
     with torch.no_grad():
         for layer in module.modules():
@@ -42,4 +38,5 @@ def uniform(rng: np.random.RandomState, shape: tuple[int, ...], bound: float = 1
 
 def noise_like(tensor: Tensor) -> Tensor:
     """Draw standard normal noise from uniform draws, whose bits no processor changes."""
-    return torch.special.ndtri(torch.rand_like(tensor).clamp(min=TINY))
+    noise: Tensor = torch.special.ndtri(torch.rand_like(tensor).clamp(min=TINY))
+    return noise

@@ -10,6 +10,7 @@ import pytest
 
 # Loaded once for all the runs in this process, as a run of its own would.
 from pytest_gradcheck import calling, closing, explain  # noqa: F401
+from pytest_gradcheck.backends import _arrays  # noqa: F401
 from pytest_gradcheck.reporters import markdown, terminal  # noqa: F401
 
 if TYPE_CHECKING:

@@ -107,6 +107,25 @@ def test_an_update_leaves_what_is_within_its_allowance(suite: Suite) -> None:
     assert suite.baselines() != before
 
 
+def test_a_starting_point_that_moved_is_told(suite: Suite) -> None:
+    """When other values start where the gradient and the loss are the same, the run must say so."""
+    source = """
+        def test_one(gradcheck):
+            slope = np.array([1.0, 1.0])
+            plane = lambda p: (float(slope @ p["w"]), {"w": slope})
+            gradcheck({"w": np.array([START])}, value_and_grad=plane, perturb=False)
+    """
+    suite.write("test_m", source.replace("START", "1.0, 2.0"))
+    suite.update()
+    before = suite.baselines()
+    suite.write("test_m", source.replace("START", "2.0, 1.0"))
+    result = suite.update()
+    result.assert_outcomes(passed=1)
+    expected = "test_m.py::test_one: the starting point moved (w), the gradient did not"
+    assert expected in suite.said(result)
+    assert suite.baselines() == before
+
+
 def test_new_records_only_what_is_missing(suite: Suite) -> None:
     """The mode ``new`` must record a new test and still fail a drifted one."""
     suite.write("test_m", ONE)

@@ -51,7 +51,8 @@ def record(frames: int, *, seed: int = 0) -> Recording:
     keypoints = keypoints + PIXEL_NOISE * rng.standard_normal(keypoints.shape)
     lost = rng.uniform(size=(*keypoints.shape[:-1], 1)) < GROSS_ERRORS
     elsewhere = rng.uniform(size=keypoints.shape) * np.array(IMAGE)
-    return Recording(cameras=cameras, keypoints=np.where(lost, elsewhere, keypoints))
+    keypoints = np.where(lost, elsewhere, keypoints)
+    return Recording(cameras=cameras, keypoints=keypoints.round(2))
 
 
 def _skeleton(rng: np.random.RandomState, frames: int) -> Array:

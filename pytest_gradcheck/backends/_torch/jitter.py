@@ -42,6 +42,11 @@ class Coarsest(TorchDispatchMode):
         super().__init__()
         self.eps = 0.0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler, which takes a second, for a mode like this."""
+        return False
+
     def __torch_dispatch__(
         self,
         func: OpOverload,

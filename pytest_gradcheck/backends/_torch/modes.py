@@ -109,6 +109,11 @@ class NativeDraws(TorchDispatchMode):
         super().__init__()
         self._native = {torch.float64: native, torch.complex128: native.to_complex()}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler, which takes a second, for a mode like this."""
+        return False
+
     def __torch_dispatch__(
         self,
         func: OpOverload,
@@ -119,7 +124,8 @@ class NativeDraws(TorchDispatchMode):
         """Call one operation, and one that draws in the native type."""
         kwargs = dict(kwargs or {})
         name = func.overloadpacket.__name__
-        if name not in _DRAWS:
+        # Without a tensor to fill or to resemble, the type is what the user wrote: not promoted.
+        if name not in _DRAWS or not _has_tensor((args, kwargs)):
             return func(*args, **kwargs)
         narrow = mapped((args, kwargs), self._narrow)
         narrow_args, narrow_kwargs = cast("tuple[tuple[Any, ...], dict[str, Any]]", narrow)
