@@ -17,7 +17,6 @@ from pytest_gradcheck.records import (
     GradientStats,
     Scalar,
 )
-from pytest_gradcheck.records import GradientStats, Scalar
 from pytest_gradcheck.resemblance import EQUAL, FITS, Pair, factor_of, is_scaled, kind
 
 if TYPE_CHECKING:
