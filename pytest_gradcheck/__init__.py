@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         PrecisionError,
         UsageError,
     )
+    from pytest_gradcheck.fixture import GradCheck
     from pytest_gradcheck.records import Measurement, Verdict
     from pytest_gradcheck.snapshot import GradientSnapshotExtension
     from pytest_gradcheck.strategies import points
@@ -41,6 +42,7 @@ __all__ = [
     "Balance",
     "BaselineError",
     "Finite",
+    "GradCheck",
     "GradientError",
     "GradientSnapshotExtension",
     "Measurement",
@@ -75,6 +77,7 @@ _HOMES = {
     "MissingExtraError": "errors",
     "PrecisionError": "errors",
     "UsageError": "errors",
+    "GradCheck": "fixture",
     "Measurement": "records",
     "Verdict": "records",
     "GradientSnapshotExtension": "snapshot",

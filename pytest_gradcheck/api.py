@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 import numpy as np
 
 from pytest_gradcheck import backends
-from pytest_gradcheck.checks.drift import compare, moved_parameters
+from pytest_gradcheck.checks.drift import compare, moved_parameters, recordable
 from pytest_gradcheck.checks.validate import count, number
 from pytest_gradcheck.errors import GradientError, UsageTypeError
 from pytest_gradcheck.explain import explain
@@ -160,6 +160,8 @@ def judged(
     verdict = judge(measurement, limits, name=name)
     if baseline is None or not limits.drift:
         return verdict
+    if not baseline.allowances:
+        baseline = recordable(baseline)
     result = compare(measurement, baseline, min_drift=limits.min_drift)
     stored = _stored_point(objective, measurement, baseline)
     if stored is not None:

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck import store
-from pytest_gradcheck.checks.drift import recordable, refreshed
+from pytest_gradcheck.checks.drift import recordable, refreshed, walked
 from pytest_gradcheck.errors import BaselineError, UsageError
 from pytest_gradcheck.ledger import Action
 from pytest_gradcheck.records import CheckResult, Finding, Measurement, Verdict
 from pytest_gradcheck.serialize.writing import entry_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_gradcheck.settings import Mode
 
 __all__ = ["Address", "Decision", "Shelf", "settle", "unfit"]
@@ -82,6 +84,7 @@ def settle(  # noqa: PLR0911 - one for each thing that can become of a verdict
     mode: Mode,
     min_drift: float | None = None,
     warn: bool = False,
+    record: Callable[[Measurement], Measurement] = recordable,
 ) -> Decision:
     """Say what the mode of the run makes of a verdict.
 
@@ -92,22 +95,27 @@ def settle(  # noqa: PLR0911 - one for each thing that can become of a verdict
         mode: of the run; not ``off``.
         min_drift: the smallest drift to report, as the user set it.
         warn: whether drift is to be tolerated for now.
+        record: makes a baseline of a measurement: measures its noise.
 
     Returns:
         The final verdict, and what to record if the test passes everything else.
     """
     if isinstance(stored, BaselineError):
         if mode in {"update", "rewrite"}:
-            return _create(verdict, "its unreadable file is made anew if the test passes")
+            return _create(verdict, record, "its unreadable file is made anew if the test passes")
         return Decision(verdict=_with(verdict, _failed("unreadable", str(stored))))
     if stored is None:
         if mode == "check":
             return Decision(verdict=_with(verdict, _missing(address)))
-        return _create(verdict, "no baseline yet: recorded if the test passes")
+        return _create(verdict, record, "no baseline yet: recorded if the test passes")
     if mode == "rewrite":
-        return _rewrite(verdict, recordable(verdict.measurement))
+        new = record(verdict.measurement)
+        return _rewrite(verdict, replace(new, walked=walked(new, stored)))
     if verdict.results[-1].outcome == "failed":
-        return _drifted(verdict, stored, mode=mode, min_drift=min_drift, warn=warn)
+        if mode == "update":
+            new = record(verdict.measurement)
+            return _rewrite(verdict, refreshed(new, stored, min_drift=min_drift))
+        return _tolerated(verdict) if warn else Decision(verdict=verdict)
     return Decision(verdict=verdict)
 
 
@@ -120,22 +128,18 @@ def unfit(entry: Measurement) -> str:
     return ""
 
 
-def _drifted(
-    verdict: Verdict, stored: Measurement, *, mode: Mode, min_drift: float | None, warn: bool
+def _tolerated(verdict: Verdict) -> Decision:
+    """Return the decision to warn of drift."""
+    reason = f"{verdict.results[-1].reason}: tolerated by --grad-drift=warn"
+    return Decision(verdict=_excused(verdict, reason), tolerated=verdict)
+
+
+def _create(
+    verdict: Verdict, record: Callable[[Measurement], Measurement], reason: str
 ) -> Decision:
-    """Return what becomes of drift."""
-    if mode == "update":
-        return _rewrite(verdict, refreshed(verdict.measurement, stored, min_drift=min_drift))
-    if warn:
-        reason = f"{verdict.results[-1].reason}: tolerated by --grad-drift=warn"
-        return Decision(verdict=_excused(verdict, reason), tolerated=verdict)
-    return Decision(verdict=verdict)
-
-
-def _create(verdict: Verdict, reason: str) -> Decision:
     """Return the decision to record a new entry."""
     result = CheckResult(check="drift", outcome="skipped", reason=reason)
-    entry = recordable(verdict.measurement)
+    entry = record(verdict.measurement)
     return Decision(verdict=_with(verdict, result), action="create", entry=entry)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.ledger import Call, Found
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.marker import layers
+from pytest_gradcheck.recording import recorded
 from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.reporters import ReportEntry
 from pytest_gradcheck.serialize import to_json
@@ -87,6 +89,7 @@ def _decide(
         mode=run.settings.mode,
         min_drift=limits.min_drift,
         warn=run.settings.warn,
+        record=partial(recorded, objective),
     )
     if isinstance(stored, BaselineError):
         return decision, "unreadable"

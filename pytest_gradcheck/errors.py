@@ -43,4 +43,4 @@ class PrecisionError(UsageError):
 
 
 class GradientDriftWarning(UserWarning):
-    """Tell that a gradient drifted from its baseline, where the user asked for no more than that."""
+    """Tell that a gradient drifted from its baseline, where the user asked for a warning."""

@@ -80,9 +80,10 @@ def _environment(verdict: Verdict) -> Iterator[str]:
         return
     now, was = verdict.measurement.packages, baseline.packages
     changed = [
-        f"{name} {was[name]} -> {now[name]}"
-        for name in was
-        if name in now and now[name] != was[name]
+        f"{name} {old[name]} -> {new[name]}"
+        for new, old in ((now, was), (verdict.measurement.facts, baseline.facts))
+        for name in old
+        if name in new and new[name] != old[name]
     ]
     if changed:
         yield f"  since the baseline: {', '.join(changed)}"

@@ -42,17 +42,19 @@ class Limits:
         checks: all but drift, in the order in which they are reported.
         drift: whether the baseline is compared.
         min_drift: relative distance below which drift is ignored, or ``None``.
+        shadow: whether drift is judged in float64 too.
         given: what was written, by name, defaults left out.
     """
 
     checks: tuple[Check, ...]
     drift: bool = True
     min_drift: float | None = None
+    shadow: bool = True
     given: Mapping[str, object] = field(default_factory=dict)
 
     def plan(self, *, top: int = 20) -> Plan:
         """Return what the checks need to be measured."""
-        plan = Plan(top=top)
+        plan = Plan(top=top, shadow=self.shadow and self.drift)
         for check in self.checks:
             plan = check.plan(plan)
         return plan
@@ -101,6 +103,7 @@ def parse(*layers: tuple[str, Mapping[str, object]]) -> Limits:
     return Limits(
         checks=tuple(sorted(checks.values(), key=lambda c: order.index(c.name))),
         drift=bool(given.get("drift", True)),
+        shadow=bool(given.get("shadow", True)),
         min_drift=given.get("min_drift"),  # type: ignore[arg-type] # validated above
         given=given | {name: repr(check) for name, check in replaced.items()},
     )

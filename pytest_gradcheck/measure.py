@@ -10,7 +10,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.errors import PrecisionError, UsageError
 from pytest_gradcheck.numeric import directional
 from pytest_gradcheck.plan import Perturbation, Plan
 from pytest_gradcheck.point import perturbed
@@ -21,7 +21,7 @@ from pytest_gradcheck.stats import gradient_stats, point_stats
 if TYPE_CHECKING:
     from pytest_gradcheck.records import DirectionalDerivative, GradientStats
 
-__all__ = ["measure", "samples"]
+__all__ = ["is_wide", "measure", "samples"]
 
 
 def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
@@ -39,10 +39,11 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     evaluation = objective.value_and_grad()
     _check_shapes(objective, evaluation)
     native = gradient_stats(evaluation, objective.point, top=plan.top)
-    notes: tuple[str, ...] = ()
+    shadow, notes = _shadow(objective) if plan.shadow else (None, ())
     derivatives: tuple[DirectionalDerivative, ...] = ()
     if plan.directions is not None and native.finite:
-        derivatives, notes = directional(objective, evaluation, plan.directions)
+        derivatives, said = directional(objective, evaluation, plan.directions)
+        notes += said
     del evaluation  # the gradients themselves are not needed beside those of the samples
     return Measurement(
         objective=objective.name,
@@ -51,6 +52,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         sense=objective.sense,
         seed=objective.seed,
         native=native,
+        shadow=shadow,
         point=point_stats(objective.point, keep=objective.stores_point),
         samples=samples(objective, native, plan.perturbation) if plan.perturbation else (),
         directional=derivatives,
@@ -60,6 +62,29 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         notes=notes,
         seconds=time.perf_counter() - started,
     )
+
+
+def is_wide(objective: Objective) -> bool:
+    """Whether the model computes in float64 itself, and is its own shadow."""
+    return all(view.dtype in {"float64", "complex128"} for view in objective.point.values())
+
+
+def _shadow(objective: Objective) -> tuple[GradientStats | None, tuple[str, ...]]:
+    """Return the statistics of the gradient in float64, or a note that says why there are none."""
+    if is_wide(objective):
+        return None, ()
+    try:
+        evaluation = objective.value_and_grad(precision="float64")
+    except PrecisionError as error:
+        seen = _dtypes(objective)
+        note = f"no float64 shadow, so drift below the noise of {seen} is not seen: {error}"
+        return None, (note,)
+    return gradient_stats(evaluation, objective.point, top=0), ()
+
+
+def _dtypes(objective: Objective) -> str:
+    """Return the dtypes of the parameters, for messages."""
+    return ", ".join(dict.fromkeys(view.dtype for view in objective.point.values()))
 
 
 def samples(

@@ -48,8 +48,10 @@ class Plan:
     Attributes:
         top: largest elements to keep for each parameter.
         perturbation, directions: extra evaluations, or ``None``.
+        shadow: also the gradient in float64, where the model's own precision is another one.
     """
 
     top: int = 20
     perturbation: Perturbation | None = None
     directions: Directions | None = None
+    shadow: bool = True

@@ -26,6 +26,7 @@ __all__ = [
     "NumpyView",
     "at_point",
     "direction",
+    "jittered",
     "perturbation_scales",
     "perturbed",
     "to_numpy",
@@ -166,6 +167,23 @@ def perturbation_scales(objective: Objective) -> dict[str, float]:
         name: max(_rms(to_numpy(view)), objective.min_scale)
         for name, view in objective.point.items()
     }
+
+
+def jittered(objective: Objective, *, eps: float, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Return the point moved by about one unit in the last place of a precision.
+
+    Every value is multiplied by ``1 + eps * U(-1, 1)``; a parameter that is zero everywhere, and
+    every one in a space of unit scale, moves by ``eps * max(|x|, 1) * U(-1, 1)``.
+    """
+    rng = np.random.default_rng(seed)
+    moved = {}
+    for name, view in objective.point.items():
+        values = to_numpy(view)
+        size = np.abs(values)
+        if objective.min_scale >= 1.0 or not size.any():
+            size = np.maximum(size, 1.0)
+        moved[name] = values + eps * size * rng.uniform(-1.0, 1.0, view.shape)
+    return moved
 
 
 def _rms(values: NDArray[np.float64]) -> float:

@@ -43,6 +43,7 @@ LIMITS = (
     "balance_parameters",
     "numeric",
     "drift",
+    "shadow",
     "min_drift",
 )
 """The limits of `pytest_gradcheck.limits`, by name: pytest must know them before that is loaded."""

@@ -38,6 +38,7 @@ class LimitOptions(TypedDict, total=False):
     numeric: bool | Numeric | None
     drift: bool | None
     min_drift: float | None
+    shadow: bool | None
     checks: Check | Sequence[Check]
 
 
@@ -137,6 +138,7 @@ LIMITS: Final[Mapping[str, Limit]] = MappingProxyType(
         ),
         "numeric": Limit(check="numeric", help="finite differences agree; off", validate=_numeric),
         "drift": Limit(help="the gradient equals its baseline; on", validate=flag),
+        "shadow": Limit(help="also judge drift of the gradient in float64; on", validate=flag),
         "min_drift": Limit(
             help="relative distance below which drift is ignored; measured",
             validate=lambda name, value: number(name, value, high=1.0),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from pytest_gradcheck.records import (
     ArrayView,
     ComponentEvaluation,
     Evaluation,
+    Jitter,
     Objective,
     Precision,
 )
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["ROOTS", "objective"]
 
 ROOTS = ("numpy", "builtins")
+
+Point: TypeAlias = "Mapping[str, NDArray[Any]]"
 
 
 def objective(
@@ -112,32 +115,30 @@ class _Function:
         self.function = function
         self.seed = seed
 
-    def value(
-        self, point: Mapping[str, NDArray[Any]] | None = None, *, precision: Precision = "native"
-    ) -> float:
+    def value(self, point: Point | None = None, *, precision: Precision = "native") -> float:
         """Return the value alone."""
         return self.value_and_grad(point, components=False, precision=precision).value
 
     def value_and_grad(
         self,
-        point: Mapping[str, NDArray[Any]] | None = None,
+        point: Point | None = None,
         *,
         components: bool = True,
         precision: Precision = "native",
+        jitter: Jitter | None = None,
     ) -> Evaluation:
         """Return value, gradients and components at a point."""
+        del jitter  # the function holds its other inputs where nobody can see them
         result = self._call(self._inputs(point or {}, precision))
         if not (isinstance(result, tuple) and len(result) == 2):  # noqa: PLR2004 - a pair
             msg = f"'{self.label}' must return (value, gradients), not {result!r:.80}"
             raise UsageTypeError(msg)
         value, grads = result
-        if not isinstance(value, Mapping):
-            return Evaluation(value=self._scalar(value, "the value"), grads=self._grads(grads))
-        return self._sum(value, grads, components=components)
+        if isinstance(value, Mapping):
+            return self._sum(value, grads, components=components)
+        return Evaluation(value=self._scalar(value, "the value"), grads=self._grads(grads))
 
-    def _inputs(
-        self, point: Mapping[str, NDArray[Any]], precision: Precision
-    ) -> dict[str, NDArray[Any]]:
+    def _inputs(self, point: Point, precision: Precision) -> dict[str, NDArray[Any]]:
         """Return fresh arrays for one call, at the point and in the precision asked for."""
         inputs = {}
         for key, array in self.arrays.items():

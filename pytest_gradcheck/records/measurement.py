@@ -107,8 +107,10 @@ class Measurement:
         point: what identifies the point.
         samples: the perturbed points.
         directional: analytic against numeric directional derivatives.
-        allowances: relative distance that noise explains, by parameter, native tier; written when
-            a baseline is recorded and empty before that.
+        allowances: what noise explains in the native tier, see `pytest_gradcheck.allowance`;
+            measured when a baseline is recorded and empty before that.
+        shadow_allowances: the same for the shadow.
+        walked: relative distance to the baseline that this one replaced, 0 for the first.
         facts, structure, packages: as in `Objective`.
         notes: anything the reader should know about how it was measured.
         seconds: spent in evaluating the model; never compared, never stored in a baseline.
@@ -125,6 +127,8 @@ class Measurement:
     samples: tuple[Sample, ...] = ()
     directional: tuple[DirectionalDerivative, ...] = ()
     allowances: Mapping[str, float] = field(default_factory=dict)
+    shadow_allowances: Mapping[str, float] = field(default_factory=dict)
+    walked: float = 0.0
     facts: Mapping[str, Scalar] = field(default_factory=dict)
     structure: Mapping[str, Scalar] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ArrayView", "ComponentEvaluation", "Evaluation", "Objective", "Precision", "Scalar"]
+__all__ = [
+    "ArrayView",
+    "ComponentEvaluation",
+    "Evaluation",
+    "Jitter",
+    "Objective",
+    "Precision",
+    "Scalar",
+]
 
 Precision = Literal["native", "float64"]
 Scalar = str | int | float | bool | None
@@ -68,6 +76,19 @@ class ComponentEvaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Jitter:
+    """Ask for an evaluation that is as wrong as rounding could make it, or only watched.
+
+    Attributes:
+        eps: relative size of the noise in captured float inputs; 0 watches and moves nothing.
+        seed: of the noise.
+    """
+
+    eps: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Hold the value and the gradient of an objective at one point.
 
@@ -76,11 +97,14 @@ class Evaluation:
         grads: gradient by parameter, in the order of ``Objective.point``; ``None`` means
             disconnected, zeros mean zero.
         components: the named terms, empty when the objective is a single scalar.
+        eps: machine epsilon of the coarsest precision that any operation used, where the evaluation
+            was watched for it (see `Jitter`); ``None`` where it was not.
     """
 
     value: float
     grads: Mapping[str, ArrayView | None]
     components: Mapping[str, ComponentEvaluation] = field(default_factory=dict)
+    eps: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +116,13 @@ class Objective:
         backend: the backend's name, ``torch``, ``pymc`` or ``arrays``.
         device: where it is evaluated: ``cpu``, ``cuda``.
         point: the current value of every parameter, in the model's own (forward) order.
-        value_and_grad: ``f(point, components=True, precision="native")``. ``point`` maps names to
-            arrays of the parameters' (real) shapes, a missing name or ``None`` meaning its current
-            value. A pure function: the same point gives the same bits, and the user's objects are
-            unchanged afterwards. With ``precision="float64"`` everything is computed in float64,
-            or `PrecisionError` says why not.
+        value_and_grad: ``f(point, components=True, precision="native", jitter=None)``. ``point``
+            maps names to arrays of the parameters' (real) shapes, a missing name or ``None``
+            meaning its current value. A pure function: the same point gives the same bits, and the
+            user's objects are unchanged afterwards. With ``precision="float64"`` everything is
+            computed in float64, or `PrecisionError` says why not. With a `Jitter`, the coarsest
+            precision used is watched for, and float inputs that the backend can see beside the
+            point are moved.
         value: ``f(point, precision="native")``, the value alone; as pure.
         seed: of every random stream the model draws from.
         sense: ``loss`` or ``logp``, what the value is called in messages.

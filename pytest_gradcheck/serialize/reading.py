@@ -54,6 +54,7 @@ def measurement_of(entry: Entry, environment: Mapping[str, Scalar]) -> Measureme
         )
     exact.finish()
     own = {n: line.allowance for n, line in lines.items() if line.allowance is not None}
+    wide = {n: a for n, line in lines.items() if (a := line.shadow_allowance) is not None}
     return Measurement(
         objective=entry.objective,
         backend=entry.backend,
@@ -69,6 +70,8 @@ def measurement_of(entry: Entry, environment: Mapping[str, Scalar]) -> Measureme
         ),
         samples=samples,
         allowances={**entry.allowances, **own},
+        shadow_allowances={**entry.shadow_allowances, **wide},
+        walked=entry.walked,
         facts=entry.facts,
         structure=entry.structure,
         packages={name: text for name, text in environment.items() if isinstance(text, str)},

@@ -71,6 +71,7 @@ class ParameterLines:
     zeros: int = 0
     disconnected: bool = False
     allowance: float | None = None
+    shadow_allowance: float | None = None
     point_dtype: str | None = None
     shadow_dtype: str | None = None
     shadow_zeros: int | None = None
@@ -89,6 +90,7 @@ class Entry:
     device: str
     sense: str
     seed: int
+    walked: float = 0.0
     structure: Mapping[str, Scalar] = field(default_factory=dict)
     facts: Mapping[str, Scalar] = field(default_factory=dict)
     total: Total
@@ -96,6 +98,7 @@ class Entry:
     components: Mapping[str, ComponentLine] = field(default_factory=dict)
     samples: tuple[SampleLine, ...] = ()
     allowances: Mapping[str, float] = field(default_factory=dict)
+    shadow_allowances: Mapping[str, float] = field(default_factory=dict)
     exact: str
     point: str | None = None
     parameters: Mapping[str, ParameterLines]

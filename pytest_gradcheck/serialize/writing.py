@@ -47,11 +47,11 @@ def entry_of(measurement: Measurement) -> Entry:
     others = shadow.parameters if shadow else (None,) * len(names)
     parameters = {}
     for i, (parameter, other) in enumerate(zip(native.parameters, others, strict=True)):
-        allowance = measurement.allowances.get(parameter.name)
         dtype = point.dtypes[i]
         parameters[parameter.name] = replace(
             _parameter_lines(parameter, other),
-            allowance=None if allowance is None else _six(allowance),
+            allowance=_allowance(measurement.allowances, parameter.name),
+            shadow_allowance=_allowance(measurement.shadow_allowances, parameter.name),
             point_dtype=None if dtype == parameter.dtype else dtype,
             point=packed_coarse(point.sketches[i]),
         )
@@ -61,17 +61,29 @@ def entry_of(measurement: Measurement) -> Entry:
         device=measurement.device,
         sense=measurement.sense,
         seed=measurement.seed,
+        walked=_six(measurement.walked),
         structure=measurement.structure,
         facts=measurement.facts,
         total=_total(native),
         shadow=_total(shadow) if shadow else None,
         components=_component_lines(native),
         samples=tuple(map(_sample_line, measurement.samples)),
-        allowances={k: _six(v) for k, v in measurement.allowances.items() if k not in names},
+        allowances=_others(measurement.allowances, names),
+        shadow_allowances=_others(measurement.shadow_allowances, names),
         exact=packed(_exact(measurement)),
         point=None if point.values is None else packed(point.values),
         parameters=parameters,
     )
+
+
+def _allowance(allowed: Mapping[str, float], name: str) -> float | None:
+    """Return a parameter's allowance as shown, ``None`` where it has none."""
+    return None if name not in allowed else float(f"{_six(allowed[name]):.3g}")
+
+
+def _others(allowed: Mapping[str, float], names: set[str]) -> dict[str, float]:
+    """Return the allowances of what is no parameter, as shown."""
+    return {key: float(f"{_six(a):.3g}") for key, a in allowed.items() if key not in names}
 
 
 def _six(number: float) -> float:
@@ -192,6 +204,8 @@ def _refuse_nonfinite(measurement: Measurement) -> None:
         **measurement.facts,
         **measurement.structure,
         **measurement.allowances,
+        **measurement.shadow_allowances,
+        "walked": measurement.walked,
     }
     for name, value in plain.items():
         if isinstance(value, float) and not math.isfinite(value):

@@ -31,6 +31,7 @@ from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.records import (
     ComponentEvaluation,
     Evaluation,
+    Jitter,
     Objective,
     Precision,
 )
@@ -159,8 +160,10 @@ class _Density:
         *,
         components: bool = True,
         precision: Precision = "native",
+        jitter: Jitter | None = None,
     ) -> Evaluation:
         """Return log-density, gradient and terms at a point."""
+        del jitter  # data are constants of the compiled function
         self._check(precision)
         vector = flat(point or {}, self.start, self.compiled.names)
         with _context("evaluating the log-density", self.label):

@@ -9,11 +9,13 @@ Requirements:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from pytest_gradcheck.backends._torch.jitter import Coarsest, MovedInputs, Noise
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
 from pytest_gradcheck.backends._torch.placement import placed
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
@@ -21,7 +23,7 @@ from pytest_gradcheck.backends._torch.source import Source
 from pytest_gradcheck.backends._torch.state import Belongings, undisturbed, version
 from pytest_gradcheck.backends._torch.views import view_of
 from pytest_gradcheck.errors import PrecisionError, UsageError
-from pytest_gradcheck.records import ArrayView, ComponentEvaluation, Evaluation, Precision
+from pytest_gradcheck.records import ArrayView, ComponentEvaluation, Evaluation, Jitter, Precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +66,7 @@ class Evaluator:
     def value(self, point: Point | None = None, *, precision: Precision = "native") -> float:
         """Return the loss alone."""
         return self._at(
-            point or {}, precision, lambda wide: float(self._terms(wide=wide).total.detach())
+            point or {}, precision, None, lambda wide: float(self._terms(wide=wide).total.detach())
         )
 
     def value_and_grad(
@@ -73,14 +75,26 @@ class Evaluator:
         *,
         components: bool = True,
         precision: Precision = "native",
+        jitter: Jitter | None = None,
     ) -> Evaluation:
         """Return the loss, its gradients, and those of its components."""
-        return self._at(
-            point or {}, precision, lambda wide: self._evaluation(components=components, wide=wide)
-        )
 
-    def _at(self, point: Point, precision: Precision, work: Callable[[bool], _T]) -> _T:
+        def work(wide: bool) -> Evaluation:  # noqa: FBT001 - work has the one argument
+            if jitter is None:
+                return self._evaluation(components=components, wide=wide)
+            with Coarsest() as coarsest:
+                found = self._evaluation(components=components, wide=wide)
+            return replace(found, eps=coarsest.eps)
+
+        return self._at(point or {}, precision, jitter, work)
+
+    def _at(
+        self, point: Point, precision: Precision, jitter: Jitter | None, work: Callable[[bool], _T]
+    ) -> _T:
         """Do the work at a point and in a precision, everything put back afterwards."""
+        noise = Noise(jitter or Jitter())
+        own = (*self.mine.leaves, *(b for m in self.mine.modules for b in m.buffers(recurse=False)))
+        moving = MovedInputs(noise, own) if jitter and jitter.eps else nullcontext()
         label = self.source.label
         if precision == "native" or is_wide(self.source):
             where = "at the point given" if point else "at its own point"
@@ -89,16 +103,22 @@ class Evaluator:
                 undisturbed(self.mine, seed=self.seed),
                 placed(self.source.wrt, point),
                 noted(doing),
+                moving,
             ):
                 return work(False)  # noqa: FBT003 - work has the one argument
         try:
-            with undisturbed(self.mine, seed=self.seed), promoted(self.source, self.mine, point):
+            with (
+                undisturbed(self.mine, seed=self.seed),
+                promoted(self.source, self.mine, point, noise.moved),
+            ):
                 return work(True)  # noqa: FBT003 - as above
         except PrecisionError:
             raise
         except Exception as error:  # noqa: BLE001 - user code may raise anything
             cause = error
-        self._at(point, "native", work)  # what raises anyhow has nothing to do with precision
+        self._at(
+            point, "native", jitter, work
+        )  # what raises anyhow has nothing to do with precision
         said = str(cause).strip().partition("\n")[0]
         msg = f"'{label}' does not run in float64: {type(cause).__name__}: {said}"
         raise PrecisionError(msg) from cause

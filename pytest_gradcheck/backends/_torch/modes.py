@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch._ops import OpOverload
 
-__all__ = ["NativeDraws", "Promotion", "wide_dtype"]
+__all__ = ["NativeDraws", "Promotion", "mapped", "wide_dtype"]
 
 _CASTS = {
     getattr(torch.Tensor, narrow): getattr(torch.Tensor, wide)
@@ -53,11 +53,16 @@ def wide_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 class Promotion(TorchFunctionMode):
-    """Promote every tensor that reaches a torch function, and everything that leaves one."""
+    """Promote every tensor that reaches a torch function, and everything that leaves one.
 
-    def __init__(self) -> None:
+    Args:
+        moved: applied to the promoted copy of each captured tensor.
+    """
+
+    def __init__(self, moved: Callable[[torch.Tensor], torch.Tensor] = lambda t: t) -> None:
         """Start with no captured tensor seen."""
         super().__init__()
+        self._moved = moved
         # The tensor itself is kept beside its copy: an id is only good while its owner lives.
         self._seen: dict[int, tuple[object, object]] = {}
 
@@ -69,16 +74,16 @@ class Promotion(TorchFunctionMode):
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
         """Call one torch function on promoted arguments."""
-        call = _mapped((args, dict(kwargs or {})), self._captured)
+        call = mapped((args, dict(kwargs or {})), self._captured)
         if _has_tensor(call):
             # With a tensor in hand a type names a cast; without one it names what a constant or a
             # draw is made in, which stays as it is natively.
-            call = _mapped(call, _wide_type)
+            call = mapped(call, _wide_type)
         wide_args, wide_kwargs = cast("tuple[tuple[object, ...], dict[str, object]]", call)
         if func in _BACKWARD:
             with self:  # checkpointed code runs again inside of the backward pass
                 return _BACKWARD[func](*wide_args, **wide_kwargs)
-        return _mapped(_CASTS.get(func, func)(*wide_args, **wide_kwargs), _promote)
+        return mapped(_CASTS.get(func, func)(*wide_args, **wide_kwargs), _promote)
 
     def _captured(self, value: object) -> object:
         """Return the promoted copy of a narrow tensor, the same one each time."""
@@ -86,6 +91,8 @@ class Promotion(TorchFunctionMode):
             return self._seen[id(value)][1]
         wide = _promote(value)
         if wide is not value:
+            if isinstance(wide, torch.Tensor) and not wide.requires_grad:
+                wide = self._moved(wide)
             self._seen[id(value)] = value, wide
         return wide
 
@@ -102,6 +109,11 @@ class NativeDraws(TorchDispatchMode):
         super().__init__()
         self._native = {torch.float64: native, torch.complex128: native.to_complex()}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler, which takes a second, for a mode like this."""
+        return False
+
     def __torch_dispatch__(
         self,
         func: OpOverload,
@@ -112,14 +124,15 @@ class NativeDraws(TorchDispatchMode):
         """Call one operation, and one that draws in the native type."""
         kwargs = dict(kwargs or {})
         name = func.overloadpacket.__name__
-        if name not in _DRAWS:
+        # Without a tensor to fill or to resemble, the type is what the user wrote: not promoted.
+        if name not in _DRAWS or not _has_tensor((args, kwargs)):
             return func(*args, **kwargs)
-        narrow = _mapped((args, kwargs), self._narrow)
+        narrow = mapped((args, kwargs), self._narrow)
         narrow_args, narrow_kwargs = cast("tuple[tuple[Any, ...], dict[str, Any]]", narrow)
         drawn = func(*narrow_args, **narrow_kwargs)
         if name.endswith("_"):
             return args[0].copy_(drawn)
-        return kwargs["out"].copy_(drawn) if "out" in kwargs else _mapped(drawn, _promote)
+        return kwargs["out"].copy_(drawn) if "out" in kwargs else mapped(drawn, _promote)
 
     def _narrow(self, value: object) -> object:
         """Return a wide tensor or type as the native one."""
@@ -130,13 +143,13 @@ class NativeDraws(TorchDispatchMode):
         return value
 
 
-def _mapped(value: object, change: Callable[[object], object]) -> object:
+def mapped(value: object, change: Callable[[object], object]) -> object:
     """Return nested containers with every leaf changed; the same object where none was."""
     if isinstance(value, dict):
-        entries = {key: _mapped(item, change) for key, item in value.items()}
+        entries = {key: mapped(item, change) for key, item in value.items()}
         return entries if any(entries[key] is not value[key] for key in value) else value
     if isinstance(value, list | tuple):
-        items = [_mapped(item, change) for item in value]
+        items = [mapped(item, change) for item in value]
         if all(new is old for new, old in zip(items, value, strict=True)):
             return value
         kind = cast("Callable[..., object]", type(value))

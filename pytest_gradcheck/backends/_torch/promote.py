@@ -29,7 +29,7 @@ from pytest_gradcheck.backends._torch.placement import as_tensor
 from pytest_gradcheck.errors import PrecisionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -47,7 +47,10 @@ def is_wide(source: Source) -> bool:
 
 @contextmanager
 def promoted(
-    source: Source, mine: Belongings, point: Mapping[str, NDArray[np.floating[Any]]]
+    source: Source,
+    mine: Belongings,
+    point: Mapping[str, NDArray[np.floating[Any]]],
+    moved: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor,
 ) -> Iterator[None]:
     """Make everything inside compute in float64, parameters held at a point.
 
@@ -55,19 +58,20 @@ def promoted(
         source: the parameters.
         mine: the user's objects; the state of buffers is kept by the caller (`undisturbed`).
         point: a real array for each parameter that moves; not rounded to its native type.
+        moved: applied to the promoted copy of each captured tensor.
 
     Raises:
         PrecisionError: the parameters are not on the CPU, or a module is compiled and this torch
             cannot run it uncompiled.
     """
-    moved = {id(source.wrt[name]): values for name, values in point.items()}
+    places = {id(source.wrt[name]): values for name, values in point.items()}
     buffers = [b for m in mine.modules for b in m.buffers(recurse=False) if not is_lazy(b)]
     with ExitStack() as stack:
         for tensor in {id(t): t for t in (*mine.leaves, *buffers)}.values():
             _check_on_cpu(tensor, source.label)
             own = tensor.data
-            if id(tensor) in moved:
-                tensor.data = as_tensor(tensor, moved[id(tensor)])
+            if id(tensor) in places:
+                tensor.data = as_tensor(tensor, places[id(tensor)])
             elif wide_dtype(own.dtype) != own.dtype:
                 tensor.data = own.to(wide_dtype(own.dtype))
             stack.callback(setattr, tensor, "data", own)
@@ -75,7 +79,7 @@ def promoted(
         # Autocast leaves float64 alone; switching it off saves it the trouble.
         stack.enter_context(torch.autocast("cpu", enabled=False))
         stack.enter_context(NativeDraws(_native(source)))
-        stack.enter_context(Promotion())
+        stack.enter_context(Promotion(moved))
         yield
 
 
