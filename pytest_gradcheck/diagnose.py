@@ -164,7 +164,8 @@ def _single(case: _Case) -> list[str]:
         what = kind(pair, case.every)
         if what:
             kinds.setdefault(what, []).append(pair[0].name)
-    return [f"{_listed(names)}: {what}" for what, names in kinds.items()]
+    said = [f"{_listed(names)}: {what}" for what, names in kinds.items()]
+    return said[:_SHOWN]
 
 
 def _reach(case: _Case) -> list[str]:

@@ -1,9 +1,9 @@
 """Compare the analytic gradient with finite differences along random directions.
 
 A direction moves every parameter at once, so a whole model costs a few evaluations. Central
-differences at three step sizes are extrapolated. Only what cannot be explained by that error, by the rounding of the analytic side and by the
-noise of one unit in the last place counts as a disagreement; then bisection over the parameters
-finds where it comes from.
+differences at three step sizes are extrapolated to zero. Only what cannot be explained by their
+error, by the rounding of the analytic side and by the noise of one unit in the last place counts as
+a disagreement; then bisection over the parameters finds where it comes from.
 
 Requirements:
     The cost is bounded on failure too: at most `_BUDGET` directional derivatives.

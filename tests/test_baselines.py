@@ -111,7 +111,9 @@ def test_a_rewrite_takes_everything(
     verdict = judge(scale, stored)
     decision = settle(verdict, stored, address, mode="rewrite")
     assert drift(decision) == ("skipped", reason)
-    assert decision.entry == recordable(verdict.measurement)
+    assert decision.entry is not None
+    assert decision.entry.walked == pytest.approx(scale - 1.0, rel=1e-3)
+    assert replace(decision.entry, walked=0.0) == recordable(verdict.measurement)
 
 
 def test_drift_can_be_tolerated(address: Address, stored: Measurement) -> None:

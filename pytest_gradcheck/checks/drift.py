@@ -58,16 +58,16 @@ def compare(
     if structure:
         return _failed("structure", structure)
     pairs = tiers(measurement, baseline, min_drift)
-    findings = list(gradient(pairs))
-    moved = moved_parameters(measurement, baseline)
-    if moved and findings:
-        return _failed("point", [_moved(measurement, baseline, name) for name in moved])
-    findings += values(pairs, measurement.sense)
+    findings = [*gradient(pairs), *values(pairs, measurement.sense)]
     findings += gap(measurement, baseline, {f.subject for f in findings})
     findings += _spread(measurement, baseline)
+    moved = [
+        _moved(measurement, baseline, name) for name in moved_parameters(measurement, baseline)
+    ]
     if not findings:
-        note = [_moved(measurement, baseline, name) for name in moved]
-        return CheckResult(check="drift", outcome="passed", findings=tuple(note))
+        return CheckResult(check="drift", outcome="passed", findings=tuple(moved))
+    if moved:
+        return _failed("point", moved)
     drifted = tuple(f.subject for f in findings)
     return _failed("drift", findings, diagnose(measurement, baseline, drifted))
 

@@ -116,9 +116,9 @@ def _parameter(tier: Tier, i: int, *, alone: bool) -> Finding | None:
         text = "no longer receives a gradient" if now.disconnected else "now receives a gradient"
         return Finding(subject=now.name, text=f"{text} (norm {was.norm:.6g} -> {now.norm:.6g})")
     if now.sketch is None or was.sketch is None:
-        if now.finite:
+        if now.disconnected:
             return None
-        text = f"is not finite: {now.nans} NaN, {now.infs} Inf"
+        text = f"is not finite: norm {now.norm:.4g}, {now.nans} NaN, {now.infs} Inf"
         return Finding(subject=now.name, text=text)
     far, allowed = distance(now.sketch, was.sketch), tier.distance_allowed(now.name)
     if far <= allowed:

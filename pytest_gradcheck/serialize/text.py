@@ -39,7 +39,7 @@ _REMEDY = (
 )
 _CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})", re.MULTILINE)
 _SCHEMA = re.compile(r"gradcheck-baseline/([1-9][0-9]{0,8})")
-_IDENTITY = ("objective", "backend", "device", "sense", "seed")
+_IDENTITY = ("objective", "backend", "device", "sense", "seed", "walked")
 _PACKED = ("sketch", "shadow")
 
 
@@ -193,7 +193,7 @@ def _lean(record: Entry | ParameterLines | ComponentLine | SampleLine) -> dict[s
 
 def _layout(key: str, data: dict[str, Any]) -> str:
     """Return the lines of an entry."""
-    blocks = [f"  {_inner({name: data[name] for name in _IDENTITY})}"]
+    blocks = [f"  {_inner({name: data[name] for name in _IDENTITY if name in data})}"]
     for name, value in data.items():
         if name == "parameters":
             blocks.append(_block(name, "{}", (_parameter(n, v) for n, v in value.items())))

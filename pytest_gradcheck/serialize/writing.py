@@ -61,7 +61,7 @@ def entry_of(measurement: Measurement) -> Entry:
         device=measurement.device,
         sense=measurement.sense,
         seed=measurement.seed,
-        walked=_six(measurement.walked),
+        walked=_three(measurement.walked),
         structure=measurement.structure,
         facts=measurement.facts,
         total=_total(native),
@@ -78,12 +78,17 @@ def entry_of(measurement: Measurement) -> Entry:
 
 def _allowance(allowed: Mapping[str, float], name: str) -> float | None:
     """Return a parameter's allowance as shown, ``None`` where it has none."""
-    return None if name not in allowed else float(f"{_six(allowed[name]):.3g}")
+    return None if name not in allowed else _three(allowed[name])
 
 
 def _others(allowed: Mapping[str, float], names: set[str]) -> dict[str, float]:
     """Return the allowances of what is no parameter, as shown."""
-    return {key: float(f"{_six(a):.3g}") for key, a in allowed.items() if key not in names}
+    return {key: _three(a) for key, a in allowed.items() if key not in names}
+
+
+def _three(number: float) -> float:
+    """Round to three significant digits, enough to judge by."""
+    return float(f"{_six(number):.3g}")
 
 
 def _six(number: float) -> float:

@@ -4,6 +4,8 @@ Requirements:
     The function may return components: a mapping of values, and for each its own mapping of
     gradients. A gradient of ``None`` is disconnected; a name left out is an error, because a
     forgotten key would look like a parameter that no gradient reaches.
+    What is returned in float32 was computed in float32, whatever the parameters are in: there is
+    no shadow then, and the noise is that of float32.
 """
 
 from __future__ import annotations
@@ -11,21 +13,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from pytest_gradcheck.backends import select
-from pytest_gradcheck.errors import UsageError, UsageTypeError
-from pytest_gradcheck.point import NumpyView, unknown_name
-from pytest_gradcheck.records import (
-    ArrayView,
-    ComponentEvaluation,
-    Evaluation,
-    Jitter,
-    Objective,
-    Precision,
-)
+from pytest_gradcheck.backends._arrays.returned import Returned
+from pytest_gradcheck.errors import PrecisionError, UsageTypeError
+from pytest_gradcheck.point import NumpyView
+from pytest_gradcheck.records import Evaluation, Jitter, Objective, Precision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["ROOTS", "objective"]
 
 ROOTS = ("numpy", "builtins")
+
+_FLOAT64 = 2.0**-52
 
 Point: TypeAlias = "Mapping[str, NDArray[Any]]"
 
@@ -129,14 +128,14 @@ class _Function:
     ) -> Evaluation:
         """Return value, gradients and components at a point."""
         del jitter  # the function holds its other inputs where nobody can see them
-        result = self._call(self._inputs(point or {}, precision))
-        if not (isinstance(result, tuple) and len(result) == 2):  # noqa: PLR2004 - a pair
-            msg = f"'{self.label}' must return (value, gradients), not {result!r:.80}"
-            raise UsageTypeError(msg)
-        value, grads = result
-        if isinstance(value, Mapping):
-            return self._sum(value, grads, components=components)
-        return Evaluation(value=self._scalar(value, "the value"), grads=self._grads(grads))
+        inputs = self._inputs(point or {}, precision)
+        dtypes = {key: array.dtype for key, array in inputs.items()}
+        result = self._call(inputs)
+        found = Returned(self.label, self.wrt, self.arrays, dtypes).evaluation(result)
+        if precision == "float64" and found.eps is not None and found.eps > _FLOAT64:
+            msg = f"value_and_grad of '{self.label}' computes in less than float64, given float64"
+            raise PrecisionError(msg)
+        return found if components else replace(found, components={})
 
     def _inputs(self, point: Point, precision: Precision) -> dict[str, NDArray[Any]]:
         """Return fresh arrays for one call, at the point and in the precision asked for."""
@@ -162,79 +161,6 @@ class _Function:
             except Exception as error:
                 error.add_note(f"while evaluating value_and_grad of '{self.label}' (arrays)")
                 raise
-
-    def _sum(
-        self, values: Mapping[str, object], grads: Mapping[str, Any], *, components: bool
-    ) -> Evaluation:
-        """Return the evaluation of several components, whose sum is the objective."""
-        if not values:
-            msg = f"value_and_grad of '{self.label}' returned no components; return at least one"
-            raise UsageError(msg)
-        if not isinstance(grads, Mapping) or set(values) != set(grads):
-            found = f"of {list(grads)}" if isinstance(grads, Mapping) else f"{grads!r:.60}"
-            msg = f"'{self.label}' returned components {list(values)}, but gradients {found}"
-            raise UsageError(msg)
-        if len(set(map(str, values))) < len(values):
-            msg = f"components of '{self.label}' collide: {list(values)}; name them by strings"
-            raise UsageError(msg)
-        parts = {
-            str(key): ComponentEvaluation(
-                value=self._scalar(value, f"component {key!r}"), grads=self._grads(grads[key])
-            )
-            for key, value in values.items()
-        }
-        total: dict[str, ArrayView | None] = {}
-        for name in self.wrt:
-            views = [
-                cast("NumpyView", v) for p in parts.values() if (v := p.grads[name]) is not None
-            ]
-            total[name] = NumpyView(np.sum([v.array for v in views], axis=0)) if views else None
-        return Evaluation(
-            value=sum(p.value for p in parts.values()),
-            grads=total,
-            components=parts if components else {},
-        )
-
-    def _scalar(self, value: object, what: str) -> float:
-        """Return a scalar as float."""
-        array = np.asarray(value)
-        if array.size != 1 or array.dtype.kind not in "fiu":
-            msg = (
-                f"{what} of '{self.label}' has shape {array.shape} and dtype {array.dtype}; "
-                "reduce it to one real number"
-            )
-            raise UsageTypeError(msg)
-        return float(array.reshape(()))
-
-    def _grads(self, grads: object) -> dict[str, ArrayView | None]:
-        """Return the gradients in order, checked against the parameters."""
-        if not isinstance(grads, Mapping):
-            msg = f"gradients of '{self.label}' must be a mapping by name, not {grads!r:.60}"
-            raise UsageTypeError(msg)
-        views: dict[str, ArrayView | None] = {}
-        for name in grads:
-            if name not in self.arrays:
-                raise UsageError(unknown_name("parameter", name, self.arrays, where="the gradient"))
-        for name in self.wrt:
-            if name not in grads:
-                msg = f"no gradient for {name!r} of '{self.label}'; return None if disconnected"
-                raise UsageError(msg)
-            views[name] = None if grads[name] is None else self._view(name, grads[name])
-        return views
-
-    def _view(self, name: str, grad: object) -> ArrayView:
-        """Return one gradient as a view, its shape and dtype checked."""
-        array = np.array(grad)  # a copy: the function may write its next gradient to the same place
-        if array.dtype.kind in "iu":
-            array = array.astype(np.float64)
-        wanted = self.arrays[name]
-        if array.shape != wanted.shape or array.dtype.kind != wanted.dtype.kind:
-            msg = (
-                f"gradient of {name!r} has shape {array.shape} and dtype {array.dtype}; "
-                f"the parameter has {wanted.shape} and {wanted.dtype}"
-            )
-            raise UsageError(msg)
-        return NumpyView(array)
 
 
 @contextmanager
