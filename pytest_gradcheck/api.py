@@ -13,6 +13,7 @@ from pytest_gradcheck.checks.validate import count, number
 from pytest_gradcheck.errors import GradientError, UsageTypeError
 from pytest_gradcheck.explain import explain
 from pytest_gradcheck.judge import judge, with_drift
+from pytest_gradcheck.kink import on_a_kink
 from pytest_gradcheck.limits import Limits, parse
 from pytest_gradcheck.measure import measure, samples
 from pytest_gradcheck.plan import Perturbation
@@ -163,6 +164,9 @@ def judged(
     if not baseline.allowances:
         baseline = recordable(baseline)
     result = compare(measurement, baseline, min_drift=limits.min_drift)
+    if result.reason == "drift":
+        kink = on_a_kink(objective, measurement, baseline, limits.min_drift)
+        result = dataclasses.replace(result, diagnosis=(*result.diagnosis, *kink))
     stored = _stored_point(objective, measurement, baseline)
     if stored is not None:
         there = measure(at_point(objective, stored), plan)

@@ -23,7 +23,7 @@ from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.ledger import Call, Found
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.marker import layers
-from pytest_gradcheck.recording import recorded
+from pytest_gradcheck.recording import recorded, sensitivity
 from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.reporters import ReportEntry
 from pytest_gradcheck.serialize import to_json
@@ -136,6 +136,7 @@ def _call(decision: Decision, address: Address, found: Found, run: Run) -> Call:
         moved=_moved(verdict),
         reason="" if drift is None or found == "compared" else _first(drift),
         unfit=problem,
+        sees=_sees(decision.entry) if keep and decision.entry else "",
         seconds=entry.seconds,
         entry=to_json(decision.entry) if keep else None,
         verdict=to_json(verdict) if told else None,
@@ -148,6 +149,12 @@ def _moved(verdict: Verdict) -> list[str]:
     if drift is None or verdict.baseline is None or drift.outcome != "passed":
         return []
     return moved_parameters(verdict.measurement, verdict.baseline)
+
+
+def _sees(entry: Measurement) -> str:
+    """Return the smallest drift that a new baseline can see."""
+    smallest, name = sensitivity(entry)
+    return f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
 
 
 def _first(result: CheckResult) -> str:

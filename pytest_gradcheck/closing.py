@@ -141,6 +141,7 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: commit.Changes) -> R
     if call.action:
         reason = run.ledger.obstacle(attempt, call) or changes.problems.get(Path(call.path), "")
         status = "withheld" if reason else "recorded"
+        reason = reason or call.sees
     return ReportEntry(
         node_id=attempt.nodeid,
         name=call.name,

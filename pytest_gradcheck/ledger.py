@@ -44,6 +44,7 @@ class Call:
         moved: the parameters that no longer start where they did, though nothing drifted.
         reason: why the baseline could not be compared with.
         unfit: why the measurement must not become a baseline.
+        sees: the smallest drift that a new baseline can see.
         seconds: that evaluating the model took.
         entry: what to record, as JSON data.
         verdict: as JSON data, where somebody will read it.
@@ -59,6 +60,7 @@ class Call:
     moved: Sequence[str] = ()
     reason: str = ""
     unfit: str = ""
+    sees: str = ""
     seconds: float = 0.0
     entry: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None

@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pytest_gradcheck.measure import is_wide
 from pytest_gradcheck.point import jittered
 from pytest_gradcheck.records import Jitter
 from pytest_gradcheck.sketch import distance
@@ -68,15 +67,13 @@ def measure_noise(objective: Objective, measurement: Measurement) -> Noise:
         objective: that was measured.
         measurement: its statistics, finite.
     """
-    native = _tier(objective, measurement.native, "native", wide=not is_wide(objective))
+    native = _tier(objective, measurement.native, "native")
     if measurement.shadow is None:
         return Noise(native=native, shadow=None)
-    return Noise(native=native, shadow=_tier(objective, measurement.shadow, "float64", wide=False))
+    return Noise(native=native, shadow=_tier(objective, measurement.shadow, "float64"))
 
 
-def _tier(
-    objective: Objective, home: GradientStats, precision: Precision, *, wide: bool
-) -> TierNoise:
+def _tier(objective: Objective, home: GradientStats, precision: Precision) -> TierNoise:
     """Return the noise of one tier."""
     watched = objective.value_and_grad(precision=precision, jitter=Jitter())
     eps = watched.eps or _coarsest(objective, precision)
@@ -98,7 +95,7 @@ def _tier(
     return TierNoise(
         eps=eps,
         one={key: max(one[key], again[key]) for key in one},
-        wide=draws(WIDE_DRAW * eps) if wide and eps < COARSE else {},
+        wide=draws(WIDE_DRAW * eps) if precision == "native" and _FLOAT64 < eps < COARSE else {},
     )
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from pytest_gradcheck.errors import PrecisionError
 from pytest_gradcheck.plan import Directions
 from pytest_gradcheck.point import CHUNK, at_point, direction, jittered, perturbed, to_numpy
-from pytest_gradcheck.records import DirectionalDerivative, Evaluation, Objective, Precision
+from pytest_gradcheck.records import DirectionalDerivative, Evaluation, Jitter, Objective, Precision
 from pytest_gradcheck.ridders import extrapolated
 
 if TYPE_CHECKING:
@@ -179,7 +179,9 @@ class _Probe:
 
     def _allowed(self, scale: float, error: float) -> float:
         """Return the difference that numeric error and the analytic side's rounding explain."""
-        rtol = _RTOL[self.eps] if self.plan.rtol is None else self.plan.rtol
+        rtol = self.plan.rtol
+        if rtol is None:
+            rtol = min(r for eps, r in _RTOL.items() if eps >= min(self.eps, max(_RTOL)))
         return _SAFETY * error + rtol * scale + (self.plan.atol or 0.0)
 
     def _ulp_noise(self, names: list[str], along: Mapping[str, NDArray[np.float64]]) -> float:
@@ -198,14 +200,14 @@ def _home(objective: Objective, evaluation: Evaluation, plan: Directions) -> _Pr
     native = evaluation.grads
     probe = _Probe(objective=objective, plan=plan, native=native, grads=native)
     dtypes = {view.dtype for view in objective.point.values()}
-    if dtypes <= {"float64", "complex128"}:
-        return probe
     try:
-        wide = objective.value_and_grad(components=False, precision="float64")
+        wide = objective.value_and_grad(components=False, precision="float64", jitter=Jitter())
     except PrecisionError as error:
-        eps, note = max(EPS[d] for d in dtypes), f"numeric check in native precision: {error}"
+        eps = max(evaluation.eps or 0.0, *(EPS.get(d, 0.0) for d in dtypes), EPS["float64"])
+        note = f"numeric check in native precision: {error}"
         return replace(probe, precision="native", eps=eps, note=note)
-    return replace(probe, grads=wide.grads)
+    probe = replace(probe, eps=max(wide.eps or 0.0, EPS["float64"]))
+    return probe if dtypes <= {"float64", "complex128"} else replace(probe, grads=wide.grads)
 
 
 def _inner(

@@ -46,7 +46,7 @@ class ReportEntry:
         name: of the call within its test.
         outcome: of the test, which may differ from the verdict's: ``passed``, ``failed``, ...
         baseline: what was done with the baseline of the call.
-        reason: why it was withheld, is missing or cannot be read.
+        reason: why it was withheld, is missing or cannot be read; what drift a new one can see.
         drifted: whether the gradient, the point or the structure is not that of the baseline.
         failed: names of the checks that failed.
         seconds: spent in evaluating the model.

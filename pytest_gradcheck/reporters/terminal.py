@@ -50,6 +50,7 @@ def terminal_lines(report: Report, *, width: int = 80, top: int = 20) -> list[st
             top,
         ),
         *_listed("baseline unreadable", _reasons(entries, "unreadable"), top),
+        *_listed("recorded", _reasons(entries, "recorded"), top),
         *_listed("withheld, not recorded", _reasons(entries, "withheld"), top),
         *_listed("unused, delete with --grad-baseline-prune", report.unused, top),
         *_listed("pruned", report.pruned, top),
@@ -72,7 +73,8 @@ def _name(entry: ReportEntry) -> str:
 
 def _reasons(entries: Iterable[ReportEntry], status: str) -> list[str]:
     """Return the calls whose baselines have a status, with the reason."""
-    return [f"{_name(e)}: {e.reason}" for e in entries if e.baseline == status]
+    found = [(_name(e), e.reason) for e in entries if e.baseline == status]
+    return [f"{name}: {reason}" if reason else name for name, reason in found]
 
 
 def _listed(title: str, items: Sequence[str], top: int) -> Iterator[str]:

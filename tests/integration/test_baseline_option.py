@@ -83,9 +83,9 @@ def test_drift_fails_and_an_update_accepts_it(suite: Suite) -> None:
         if old != new
     ]
     header, numbers, sketch = (new for _, new in changed)
-    assert '"walked": 1.98' in header
-    assert '"norm"' in numbers
-    assert '"sketch"' in sketch
+    assert b'"walked": 1.98' in header
+    assert b'"norm"' in numbers
+    assert b'"sketch"' in sketch
     suite.run().assert_outcomes(passed=1)
 
 

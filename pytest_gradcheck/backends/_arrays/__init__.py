@@ -11,7 +11,6 @@ Requirements:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,6 +24,8 @@ from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.records import Evaluation, Jitter, Objective, Precision
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from numpy.typing import NDArray
 
 __all__ = ["ROOTS", "objective"]
