@@ -87,10 +87,9 @@ def directional(
             second = nearby.compare(names, seed)
             if second.agrees and not first.agrees:
                 notes.append(_KINK)
-                continue
-            if first.agrees and not (second.agrees or math.isnan(second.numeric)):
-                first = second
-            probe = nearby
+            if not math.isnan(second.numeric):
+                first = second if first.agrees or second.agrees else first
+                probe = nearby
         found.append(first)
         if not first.agrees:
             found.extend(probe.bisect(names, seed))

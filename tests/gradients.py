@@ -164,7 +164,9 @@ KINKED = (
             "r": np.array([0.0, 0.0, 1.0]),
         },
     ),
-    Case("relu network at zero", relu_network, {**_LAYERS, "w1": np.zeros((5, 4)), "b1": np.zeros(4)}),
+    Case(
+        "relu network at zero", relu_network, {**_LAYERS, "w1": np.zeros((5, 4)), "b1": np.zeros(4)}
+    ),
 )
 
 

@@ -25,7 +25,9 @@ from tests.objectives import SparseView, bowl, half_square, of
 
 def complex_bowl() -> Objective:
     """Return an objective of two complex numbers."""
-    return of(lambda p: (float(np.sum(np.abs(p["z"]) ** 2)), {"z": 2 * p["z"]}), {"z": [1 + 2j, 3j]})
+    return of(
+        lambda p: (float(np.sum(np.abs(p["z"]) ** 2)), {"z": 2 * p["z"]}), {"z": [1 + 2j, 3j]}
+    )
 
 
 @given(size=st.integers(0, 40), chunk=st.integers(1, 50))
@@ -82,7 +84,9 @@ def test_a_point_given_later_wins() -> None:
     assert moved.value({"b": np.array(4.0)}) == 8.0
 
 
-@pytest.mark.parametrize("value", [[[1.0, 1.0], [0.0, 2.0]], [1 + 1j, 2j]], ids=["pairs", "complex"])
+@pytest.mark.parametrize(
+    "value", [[[1.0, 1.0], [0.0, 2.0]], [1 + 1j, 2j]], ids=["pairs", "complex"]
+)
 def test_a_complex_parameter_takes_complex_values_or_pairs(value: object) -> None:
     """Both ways of writing complex values must name the same point."""
     assert at_point(complex_bowl(), {"z": value}).value() == 6.0

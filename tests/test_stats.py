@@ -63,7 +63,13 @@ def test_statistics_are_those_of_numpy_in_float64(
 
 @pytest.mark.parametrize(
     ("dtype", "size"),
-    [("float32", 1e30), ("float16", 6e4), ("float64", 1e200), ("float64", 1e-200), ("float32", 1e-40)],
+    [
+        ("float32", 1e30),
+        ("float16", 6e4),
+        ("float64", 1e200),
+        ("float64", 1e-200),
+        ("float32", 1e-40),
+    ],
 )
 @pytest.mark.parametrize("count", [3, 5000])
 def test_squares_neither_overflow_nor_vanish(dtype: str, size: float, count: int) -> None:
@@ -197,9 +203,7 @@ def test_a_disconnected_parameter_has_its_own_shape_and_type() -> None:
     chunk=st.integers(1, 70),
 )
 @settings(max_examples=150, deadline=None)
-def test_the_largest_elements_are_those_of_a_full_sort(
-    array: Array, top: int, chunk: int
-) -> None:
+def test_the_largest_elements_are_those_of_a_full_sort(array: Array, top: int, chunk: int) -> None:
     """The top must be by size, then by index, never a zero, whatever the chunks and the ties."""
     flat = array.tolist()
     order = sorted((i for i, v in enumerate(flat) if v), key=lambda i: (-abs(flat[i]), i))[:top]
@@ -208,7 +212,9 @@ def test_the_largest_elements_are_those_of_a_full_sort(
 
 
 @pytest.mark.parametrize("shape", [(20000,), (100, 200)])
-def test_the_largest_elements_of_a_large_gradient_are_those_of_numpy(shape: tuple[int, ...]) -> None:
+def test_the_largest_elements_of_a_large_gradient_are_those_of_numpy(
+    shape: tuple[int, ...],
+) -> None:
     """Twenty elements must be found among many chunks, with their multi-indices."""
     array = random(*shape) ** 5
     order = np.argsort(-np.abs(array), axis=None)[:20]

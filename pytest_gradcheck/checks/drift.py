@@ -16,7 +16,13 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.allowance import fixed_allowances, point_allowed, spread_allowed
+from pytest_gradcheck.allowance import (
+    VALUE,
+    component_key,
+    fixed_allowances,
+    point_allowed,
+    spread_allowed,
+)
 from pytest_gradcheck.checks.tier import gap, gradient, tiers, values
 from pytest_gradcheck.diagnose import diagnose
 from pytest_gradcheck.records import CheckResult, Finding, GradientStats
@@ -88,16 +94,19 @@ def refreshed(
     if (new.shadow is None) != (baseline.shadow is None):
         return new
     pairs = tiers(new, baseline, min_drift)
-    moved = {f.subject for f in gradient(pairs)}
-    moved |= {f.subject for f in gap(new, baseline, moved)}
-    value = {f.subject for f in values(pairs, new.sense)}
-    keep = {p.name for p in new.native.parameters} - moved
+    gone = {f.subject for f in gradient(pairs)}
+    gone |= {f.subject for f in gap(new, baseline, gone)}
+    gone |= {f.subject for f in values(pairs, new.sense)}
+    keep = {p.name for p in new.native.parameters} - gone
+    if new.sense not in gone:
+        keep.add(VALUE)
+    for c in new.native.components:
+        if f"component {c.name}" not in gone:
+            keep |= {component_key(c.name, what) for what in ("value", "norm")}
     return dataclasses.replace(
         new,
-        native=_mixed(new.native, baseline.native, keep, same_value=new.sense not in value),
-        shadow=new.shadow
-        and baseline.shadow
-        and _mixed(new.shadow, baseline.shadow, keep, same_value=new.sense not in value),
+        native=_mixed(new.native, baseline.native, keep),
+        shadow=new.shadow and baseline.shadow and _mixed(new.shadow, baseline.shadow, keep),
         allowances=_kept(new.allowances, baseline.allowances, keep),
         shadow_allowances=_kept(new.shadow_allowances, baseline.shadow_allowances, keep),
         point=baseline.point,
@@ -128,20 +137,31 @@ def moved_parameters(measurement: Measurement, baseline: Measurement) -> list[st
     return [name for name, a, b, dtype in pairs if distance(a, b) > point_allowed(dtype, b.norm)]
 
 
-def _mixed(
-    new: GradientStats, old: GradientStats, keep: set[str], *, same_value: bool
-) -> GradientStats:
-    """Return a tier in which the parameters to keep are the old ones."""
-    pairs = zip(new.parameters, old.parameters, strict=True)
+def _mixed(new: GradientStats, old: GradientStats, keep: set[str]) -> GradientStats:
+    """Return a tier in which what is to be kept is the old.
+
+    Args:
+        new: the tier now.
+        old: the tier of the baseline.
+        keep: the keys of what did not drift, as allowances have them.
+    """
+    parameters = zip(new.parameters, old.parameters, strict=True)
+    components = [
+        dataclasses.replace(c, value=d.value, norm=d.norm)
+        if component_key(c.name, "value") in keep
+        else c
+        for c, d in zip(new.components, old.components, strict=True)
+    ]
     return dataclasses.replace(
         new,
-        value=old.value if same_value else new.value,
-        parameters=tuple(q if q.name in keep else p for p, q in pairs),
+        value=old.value if VALUE in keep else new.value,
+        parameters=tuple(q if q.name in keep else p for p, q in parameters),
+        components=tuple(components),
     )
 
 
 def _kept(new: Mapping[str, float], old: Mapping[str, float], keep: set[str]) -> dict[str, float]:
-    """Return allowances in which those of the parameters to keep are the old ones."""
+    """Return allowances in which those of what is to be kept are the old ones."""
     return {key: old[key] if key in keep and key in old else value for key, value in new.items()}
 
 
