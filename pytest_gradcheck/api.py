@@ -150,13 +150,14 @@ def judged(
     baseline: Measurement | None = None,
     name: str = "",
     top: int = 20,
+    keep: bool = False,
 ) -> Verdict:
     """Measure an objective, judge it, and compare it with its baseline where there is one.
 
     Where the starting point moved and the baseline kept the whole point, the gradient is compared
-    at the old point.
+    at the old point. With `keep` the measurement has all that a baseline needs.
     """
-    plan = limits.plan(top=top)
+    plan = limits.plan(top=top, baseline=keep or baseline is not None)
     measurement = measure(objective, plan)
     verdict = judge(measurement, limits, name=name)
     if baseline is None or not limits.drift:

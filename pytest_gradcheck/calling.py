@@ -81,7 +81,7 @@ def _decide(
         return Decision(verdict=verdict), "off"
     stored = run.shelf.find(address)
     baseline = stored if isinstance(stored, Measurement) else None
-    verdict = api.judged(objective, limits, baseline=baseline, name=label, top=top)
+    verdict = api.judged(objective, limits, baseline=baseline, name=label, top=top, keep=True)
     decision = settle(
         verdict,
         stored,

@@ -52,9 +52,14 @@ class Limits:
     shadow: bool = True
     given: Mapping[str, object] = field(default_factory=dict)
 
-    def plan(self, *, top: int = 20) -> Plan:
-        """Return what the checks need to be measured."""
-        plan = Plan(top=top, shadow=self.shadow and self.drift)
+    def plan(self, *, top: int = 20, baseline: bool = True) -> Plan:
+        """Return what the checks need to be measured.
+
+        Args:
+            top: largest elements to keep for each parameter.
+            baseline: whether there is, or will be, a baseline to compare with.
+        """
+        plan = Plan(top=top, shadow=self.shadow and self.drift and baseline)
         for check in self.checks:
             plan = check.plan(plan)
         return plan
@@ -120,7 +125,7 @@ def parse_ini(name: str, text: str) -> object:
     if value is _OPTIONAL:
         try:
             value = ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError):
             value = tuple(text.replace(",", " ").split())
     try:
         return _valid(name, value)

@@ -54,4 +54,4 @@ class Plan:
     top: int = 20
     perturbation: Perturbation | None = None
     directions: Directions | None = None
-    shadow: bool = True
+    shadow: bool = False

@@ -56,6 +56,7 @@ __all__ = [
     "Fold",
     "cosine",
     "distance",
+    "short_sketch",
     "signs",
     "sketch",
     "total_cosine",
@@ -64,8 +65,6 @@ __all__ = [
 KEY = 1
 LANES = 4093
 ROWS = 32
-
-_PIECE = 8  # rows of the sign table that are widened to float64 at a time
 
 
 class Fold:
@@ -124,6 +123,13 @@ def sketch(array: ArrayLike) -> Sketch:
         msg = "cannot sketch an array with NaN or Inf; count them and leave the sketch out"
         raise UsageError(msg)
     return result
+
+
+def short_sketch(values: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return the sketch of at most 4,093 finite elements, shape ``(k,)``, where speed counts."""
+    if values.size <= ROWS:
+        return tuple(values.tolist())
+    return tuple(_project(values).tolist())
 
 
 def distance(a: Sketch, b: Sketch) -> float:
@@ -199,9 +205,8 @@ def _words(first: int, count: int, key: int) -> NDArray[np.uint64]:
 
 def _project(lanes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the 32 signed sums of the lanes, shape ``(32,)``."""
-    table = _row_signs()[:, : lanes.size]
-    pieces = [table[j : j + _PIECE].astype(np.float64) @ lanes for j in range(0, ROWS, _PIECE)]
-    return np.concatenate(pieces) / math.sqrt(ROWS)
+    sums: NDArray[np.float64] = lanes @ _row_signs()[: lanes.size]
+    return sums / math.sqrt(ROWS)
 
 
 @cache
@@ -213,8 +218,8 @@ def _byte_signs() -> NDArray[np.float64]:
 
 
 @cache
-def _row_signs() -> NDArray[np.int8]:
-    """Return ``sign(row_key(j), l)``, shape ``(32, 4093)``; int8 so that it stays small."""
+def _row_signs() -> NDArray[np.float64]:
+    """Return ``sign(row_key(j), l)``, shape ``(4093, 32)``: 1 MB, made once."""
     mask = (1 << 64) - 1
     keys = (KEY ^ ((j + 1) * 0xD1342543DE82EF95 & mask) for j in range(ROWS))
-    return np.stack([signs(0, LANES, key) for key in keys]).astype(np.int8)
+    return np.stack([signs(0, LANES, key) for key in keys], axis=1)

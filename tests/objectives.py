@@ -16,6 +16,7 @@ from pytest_gradcheck.records import Measurement, Objective
 
 Arrays = Mapping[str, NDArray[Any]]
 Function = Callable[[Arrays], tuple[Any, Any]]
+Terms = Mapping[str, tuple[float, Mapping[str, ArrayLike | None]]]
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def given(
     grads: Mapping[str, ArrayLike | None],
     *,
     value: float = 1.0,
+    terms: Terms | None = None,
     point: Mapping[str, ArrayLike] | None = None,
-    terms: Mapping[str, tuple[float, Mapping[str, ArrayLike | None]]] | None = None,
     plan: Plan | None = None,
 ) -> Measurement:
     """Return the measurement of a gradient that is the same everywhere.
@@ -88,17 +89,31 @@ def given(
     Args:
         grads: by parameter; what is no array becomes one of float64.
         value: of the loss.
-        point: the parameters; ones by default, two of them where the gradient is ``None``.
         terms: value and gradients of named components, in place of `value` and `grads`.
+        point: the parameters; ones by default, two of them where the gradient is ``None``.
         plan: of the measurement.
     """
+    return measure(constant(grads, value=value, terms=terms, point=point), plan)
+
+
+def constant(
+    grads: Mapping[str, ArrayLike | None],
+    *,
+    value: float = 1.0,
+    terms: Terms | None = None,
+    point: Mapping[str, ArrayLike] | None = None,
+) -> Objective:
+    """Return an objective whose gradient is the same everywhere; see `given`."""
     whole = {k: None if g is None else np.asarray(g) for k, g in grads.items()}
     at = {k: np.ones(2) if g is None else np.ones_like(g) for k, g in whole.items()}
     at |= {k: np.asarray(v) for k, v in (point or {}).items()}
 
-    def function(_: Arrays) -> tuple[Any, Any]:
-        if terms is None:
-            return value, whole
-        return {k: v for k, (v, _) in terms.items()}, {k: g for k, (_, g) in terms.items()}
+    def cast(p: Arrays, found: Mapping[str, ArrayLike | None]) -> Mapping[str, object]:
+        return {k: None if g is None else np.asarray(g, p[k].dtype) for k, g in found.items()}
 
-    return measure(of(function, at), plan)
+    def function(p: Arrays) -> tuple[Any, Any]:
+        if terms is None:
+            return value, cast(p, whole)
+        return {k: v for k, (v, _) in terms.items()}, {k: cast(p, g) for k, (_, g) in terms.items()}
+
+    return of(function, at)

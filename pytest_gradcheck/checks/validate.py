@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 
 from pytest_gradcheck.errors import UsageError, UsageTypeError
@@ -25,7 +26,7 @@ def number(
     if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{name} must be a number, not {value!r}"
         raise UsageTypeError(msg)
-    if not (math.isfinite(value) and low <= value <= high) or (strict and value == low):
+    if not (abs(value) <= sys.float_info.max and low <= value <= high) or (strict and value == low):
         sign = ">" if strict else ">="
         upper = f" and <= {high:g}" if math.isfinite(high) else ""
         msg = f"{name} must be a finite number {sign} {low:g}{upper}, not {value!r}"

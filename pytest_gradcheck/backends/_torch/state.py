@@ -60,7 +60,8 @@ def belongings(source: Source, loss: Callable[[], object]) -> Belongings:
     modules = {id(m): m for root in roots for m in root.modules()}
     leaves = [*source.tensors, *(p for m in modules.values() for p in m.parameters(recurse=False))]
     leaves = [p for p in leaves if not is_lazy(p) and p.is_leaf]
-    held += [value for m in modules.values() for value in vars(m).values()]
+    values = (value for m in modules.values() for value in vars(m).values())
+    held += [value for value in values if type(value).__module__ != "builtins"]  # most are plain
     streams = {id(h): s for h in held if (s := stream_of(h)) is not None}
     return Belongings(
         modules=tuple(modules.values()),

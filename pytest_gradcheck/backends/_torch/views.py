@@ -65,14 +65,19 @@ class TensorView:
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Yield ``(start, values)``; slices of the tensor itself where it is contiguous."""
         tensor = self.tensor.detach()
+        if tensor.dtype in _IN_NUMPY and tensor.device.type == "cpu" and tensor.is_contiguous():
+            flat = _to_numpy(tensor.view(-1))  # one crossing into numpy, not one for each chunk
+            for start in range(0, flat.size, size):
+                yield start, flat[start : start + size]
+            return
         if not tensor.is_complex():
             for start, piece in _pieces(tensor, 0, size):
                 yield start, _to_numpy(piece)
             return
         for start, piece in _pieces(tensor, 0, max(1, size // 2)):
-            flat = torch.view_as_real(piece.resolve_conj()).reshape(-1)
-            for offset in range(0, flat.numel(), size):
-                yield 2 * start + offset, _to_numpy(flat[offset : offset + size])
+            pairs = torch.view_as_real(piece.resolve_conj()).reshape(-1)
+            for offset in range(0, pairs.numel(), size):
+                yield 2 * start + offset, _to_numpy(pairs[offset : offset + size])
 
 
 @dataclass(frozen=True, slots=True)
