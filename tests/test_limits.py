@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -50,7 +50,7 @@ def test_without_limits_the_defaults_hold() -> None:
 
 def test_the_vocabulary_is_the_typed_one() -> None:
     """Every limit must be typed for users, and nothing beside the limits but ``checks``."""
-    assert set(get_type_hints(LimitOptions)) - {"checks"} == set(LIMITS)
+    assert set(LimitOptions.__annotations__) - {"checks"} == set(LIMITS)
 
 
 def test_every_limit_says_what_it_is_for() -> None:
@@ -156,8 +156,8 @@ def test_the_nearest_place_that_says_something_wins(values: list[float | None]) 
         for where, value in zip(LAYERS, values, strict=True)
     ]
     written = [v for v in values if v is not None]
-    wanted = {NormBounds(max_norm=written[-1])} if written else set()
-    assert {str(c) for c in parse(*layers).checks if c.name == "norm"} == set(map(str, wanted))
+    wanted = [NormBounds(max_norm=written[-1])] if written else []
+    assert [c for c in parse(*layers).checks if c.name == "norm"] == wanted
 
 
 def test_limits_win_one_by_one() -> None:
@@ -260,7 +260,7 @@ BAD = [
 
 def test_bad_values_are_known_for_every_limit() -> None:
     """The table below must leave no limit out."""
-    assert [name for name, _ in BAD] == list(LIMITS) or {n for n, _ in BAD} == set(LIMITS)
+    assert {name for name, _ in BAD} == set(LIMITS)
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in BAD for v in values])
@@ -268,7 +268,7 @@ def test_every_bad_value_is_refused_where_it_is_written(name: str, value: object
     """A value that a limit does not accept must be refused with place and name."""
     message = refused(**{name: value})
     assert message.startswith(f"the call: {name}")
-    assert "must be" in message or "takes" in message
+    assert any(word in message for word in ("must be", "must hold", "must map", "takes"))
 
 
 def test_the_place_of_a_bad_value_is_named() -> None:
