@@ -51,7 +51,8 @@ def small_stats(
     found = {}
     for batch, flat, starts in _batches(views):
         norms = _norms(flat, starts)
-        sums = np.add.reduceat(flat, starts).tolist()
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = np.add.reduceat(flat, starts).tolist()
         highest = np.maximum.reduceat(np.abs(flat), starts).tolist()
         zeros = np.add.reduceat(flat == 0, starts, dtype=np.intp).tolist()
         for k, (number, view) in enumerate(batch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -39,15 +40,14 @@ class Largest:
         if not self.count or largest == 0:
             return
         best = self._own.get(owner)
-        full = len(self._found) >= self.count
-        bar = -self._found[-1][0] if full else 0.0
+        bar = self._bar(owner)
         if largest <= bar and best is not None and largest <= -best[0]:
             return
         sizes = np.abs(values)
         if best is None or largest > -best[0]:
             i = int(sizes.argmax())
             self._own[owner] = (-largest, start + i, float(values[i]))
-        if full and largest <= bar:
+        if largest <= bar:
             return
         where = np.flatnonzero(sizes > bar)
         if where.size > self.count:
@@ -56,6 +56,14 @@ class Largest:
         self._found += [(-abs(v), owner, start + i, v) for i, v in picked]
         self._found.sort()
         del self._found[self.count :]
+
+    def _bar(self, owner: int) -> float:
+        """Return the size that elements of a parameter must exceed to be kept."""
+        if len(self._found) < self.count:
+            return 0.0
+        size, last = -self._found[-1][0], self._found[-1][1]
+        # Parameters do not come in order: an earlier one wins with equal elements, too.
+        return math.nextafter(size, 0.0) if owner < last else size
 
     def of(self, owner: int, shape: tuple[int, ...]) -> tuple[Element, ...]:
         """Return the elements of one parameter, largest first."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_gradcheck.records import Objective
 from tests.objectives import Arrays, Function, of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_gradcheck.records import Objective
 
 Array = NDArray[Any]
 
@@ -87,7 +90,7 @@ def normal(p: Arrays) -> tuple[float, Arrays]:
     value = float(-0.5 * np.sum(unit**2) - 30 * p["log_sigma"])
     return value, {
         "mu": np.sum(unit) / np.exp(p["log_sigma"]),
-        "log_sigma": np.sum(unit**2) - 30,
+        "log_sigma": np.asarray(np.sum(unit**2) - 30),
     }
 
 

@@ -1,18 +1,20 @@
-"""Objectives of plain arrays to test with, and measurements of gradients that are given outright."""
+"""Objectives of plain arrays to test with, and measurements of gradients given outright."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pytest_gradcheck.backends import objective
 from pytest_gradcheck.measure import measure
-from pytest_gradcheck.plan import Plan
-from pytest_gradcheck.records import Measurement, Objective
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.plan import Plan
+    from pytest_gradcheck.records import Measurement, Objective
 
 Arrays = Mapping[str, NDArray[Any]]
 Function = Callable[[Arrays], tuple[Any, Any]]

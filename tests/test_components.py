@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import ArrayLike
 
 from pytest_gradcheck.components import component_stats
 from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.records import ArrayView, ComponentEvaluation, ComponentStats
 from tests.objectives import SparseView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
 
 
 def term(grads: Mapping[str, ArrayLike | None], value: float = 1.0) -> ComponentEvaluation:

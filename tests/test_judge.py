@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given as hypothesis
 from hypothesis import settings
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 from pytest_gradcheck.checks import Finite, NormBounds, Reaches
 from pytest_gradcheck.judge import judge, with_drift
 from pytest_gradcheck.limits import Limits, parse
-from pytest_gradcheck.records import CheckResult, Finding
+from pytest_gradcheck.records import CheckResult, Finding, Outcome
 from tests.measurements import measurement
 
 CHECKS = (Finite(), Reaches(), NormBounds(max_norm=1e-3), NormBounds(max_abs=1e-3))
@@ -38,12 +36,10 @@ def test_judging_is_order_free(checks: list[Finite]) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["passed", "failed"])
-def test_drift_is_judged_last(outcome: str) -> None:
+def test_drift_is_judged_last(outcome: Outcome) -> None:
     """What the baseline says must be added behind the others, with the baseline itself."""
-    result = replace(
-        CheckResult(check="drift", outcome="passed", findings=(Finding(subject="a", text="b"),)),
-        outcome=outcome,
-    )
+    found = (Finding(subject="a", text="b"),)
+    result = CheckResult(check="drift", outcome=outcome, findings=found)
     was = measurement(seed=9)
     found = with_drift(judge(measurement(), parse()), result, was)
     assert found.results[-1] == found.result("drift") == result

@@ -273,13 +273,13 @@ def test_every_bad_value_is_refused_where_it_is_written(name: str, value: object
 
 def test_the_place_of_a_bad_value_is_named() -> None:
     """Of several places the one with the bad value must be blamed."""
-    with pytest.raises(UsageError, match="^the ini file: max_norm must be"):
+    with pytest.raises(UsageError, match=r"^the ini file: max_norm must be"):
         parse(("the ini file", {"max_norm": "x"}), ("the call", {"max_norm": 1.0}))
 
 
 def test_limits_that_contradict_each_other_are_refused() -> None:
     """Bounds that nothing can meet must be refused though each is fine and far from the other."""
-    with pytest.raises(UsageError, match="^the call: min_norm 5 is above max_norm 1: nothing can"):
+    with pytest.raises(UsageError, match=r"^the call: min_norm 5 is above max_norm 1: nothing can"):
         parse(("the ini file", {"max_norm": 1.0}), ("the call", {"min_norm": 5.0}))
 
 
@@ -387,14 +387,18 @@ def test_an_ini_option_is_read_as_its_limit(name: str, text: str, value: object)
         (
             "per_parameter",
             "{'a': 1}",
-            "grad_per_parameter = {'a': 1}: per_parameter['a'] takes max_norm, min_norm, max_abs, "
-            "not 1",
+            (
+                "grad_per_parameter = {'a': 1}: per_parameter['a'] takes max_norm, min_norm, "
+                "max_abs, not 1"
+            ),
         ),
         (
             "per_parameter",
             "{[1]: 2}",
-            "grad_per_parameter = {[1]: 2}: per_parameter must map patterns to bounds, such as "
-            "{'encoder.*': {'max_norm': 1.0}}, not ('{[1]:', '2}')",
+            (
+                "grad_per_parameter = {[1]: 2}: per_parameter must map patterns to bounds, such as "
+                "{'encoder.*': {'max_norm': 1.0}}, not ('{[1]:', '2}')"
+            ),
         ),
     ],
 )

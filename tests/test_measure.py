@@ -82,7 +82,7 @@ def test_each_sample_costs_one_gradient_without_components() -> None:
 
     def value_and_grad(point: Any = None, *, components: bool = True, **options: Any) -> Evaluation:
         asked.append(components)
-        return objective.value_and_grad(point, components=components, **options)  # type: ignore[no-any-return] # the objective's own
+        return objective.value_and_grad(point, components=components, **options)
 
     found = dataclasses.replace(objective, value_and_grad=value_and_grad)
     measure(found, Plan(perturbation=Perturbation(samples=3)))
@@ -178,7 +178,7 @@ def test_a_model_without_float64_says_what_is_lost() -> None:
         if options.get("precision") == "float64":
             msg = "a kernel of its own"
             raise PrecisionError(msg)
-        return objective.value_and_grad(*args, **options)  # type: ignore[no-any-return] # the objective's own
+        return objective.value_and_grad(*args, **options)
 
     found = measure(dataclasses.replace(objective, value_and_grad=narrow), Plan(shadow=True))
     assert found.shadow is None

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from pytest_gradcheck.errors import PrecisionError
 from pytest_gradcheck.measure import measure
@@ -17,6 +15,11 @@ from pytest_gradcheck.plan import Directions, Plan
 from pytest_gradcheck.records import DirectionalDerivative, Measurement, Objective
 from tests.gradients import KINKED, RIGHT, Array, Case, noise, spoiled
 from tests.objectives import Arrays, Counted, Function, half_square, of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
 
 SMOOTH = {case.name: case for case in RIGHT}
 DTYPES = ["float64", "float32"]
@@ -206,7 +209,7 @@ def test_a_fault_stays_one_where_nothing_nearby_is_defined() -> None:
 @pytest.mark.parametrize("name", ["a", "m", "r"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_kink_hides_no_fault_beside_it(name: str, dtype: str) -> None:
-    """A gradient that is wrong nearby as well must fail though the point lies on a kink or a tie."""
+    """A gradient that is wrong nearby, too, must fail though the point is a kink or a tie."""
     case = KINKED[0]
     found = checked(case.objective(dtype, spoiled(case.function, name, times(1.5))))
     assert wrong(found)[-1] == (name,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.point import NumpyView
-from pytest_gradcheck.records import Element, Evaluation, ParameterStats, Sketch
+from pytest_gradcheck.records import ArrayView, Element, Evaluation, ParameterStats, Sketch
 from pytest_gradcheck.sketch import sketch
 from pytest_gradcheck.stats import POINT_STORED, gradient_stats, parameter_stats, point_stats
 from tests.objectives import SparseView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Array = NDArray[Any]
 
@@ -269,11 +272,67 @@ def test_a_gradient_keeps_the_order_of_the_point() -> None:
     assert found["b"].disconnected
 
 
+@pytest.mark.parametrize("size", [3, 5000])
+@pytest.mark.parametrize("other", [3, 5000])
+def test_equal_elements_count_in_the_order_of_parameters(size: int, other: int) -> None:
+    """Of equal elements the first ones must be kept, whatever was reduced first."""
+    point = {"a": NumpyView(np.ones(size)), "b": NumpyView(np.ones(other))}
+    found = gradient_stats(Evaluation(value=0.0, grads=point), point, top=2)
+    assert [e.index for e in found["a"].top] == [(0,), (1,)]
+    assert [e.index for e in found["b"].top] == [(0,)]
+
+
+def test_the_largest_elements_are_those_of_the_whole_gradient() -> None:
+    """A parameter must have as many of them as it deserves, and at least its own largest."""
+    point = {
+        "a": NumpyView(np.array([9.0, 8.0, 7.0])),
+        "b": NumpyView(np.full(5000, 1.0)),
+        "c": NumpyView(np.zeros(4)),
+    }
+    found = gradient_stats(Evaluation(value=0.0, grads=point), point, top=2)
+    assert [[e.value for e in p.top] for p in found.parameters] == [[9.0, 8.0], [1.0], []]
+
+
+def test_small_parameters_are_reduced_as_large_ones_are() -> None:
+    """Reducing many at once must give what reducing one by one gives."""
+    arrays = [random(n, seed=n) * 10.0**n for n in range(1, 40)]
+    arrays += [np.array([np.nan, 1.0]), np.full(3, 1e200), np.full(3, 1e-200), np.zeros(2)]
+    arrays += [random(3000, seed=i) for i in range(8)]
+    point = {f"p{i}": NumpyView(a) for i, a in enumerate(arrays)}
+    found = gradient_stats(Evaluation(value=0.0, grads=point), point, top=0)
+    for p, array in zip(found.parameters, arrays, strict=True):
+        one = stats(array)
+        assert (p.shape, p.zeros, p.nans, p.max_abs) == (
+            one.shape,
+            one.zeros,
+            one.nans,
+            one.max_abs,
+        )
+        assert p.norm == pytest.approx(one.norm, rel=1e-14)
+        assert p.mean == pytest.approx(one.mean, rel=1e-12, abs=1e-14 * one.max_abs)
+        assert (p.sketch is None) is (one.sketch is None)
+        if p.sketch and one.sketch:
+            assert p.sketch.values == pytest.approx(one.sketch.values, rel=1e-9, abs=1e-12 * p.norm)
+
+
+def test_a_sparse_gradient_among_small_ones_is_reduced_alone() -> None:
+    """A gradient of which only some elements are stored must not be joined with dense ones."""
+    sparse = SparseView(shape=(50,), runs=((3, (1.0,)), (40, (2.0,))))
+    point: dict[str, ArrayView] = {"a": NumpyView(np.ones(4)), "s": sparse}
+    found = gradient_stats(Evaluation(value=0.0, grads=point), point, top=1)
+    assert (found["s"].zeros, found["s"].norm) == (48, math.sqrt(5.0))
+
+
 def test_a_large_model_is_read_in_larger_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """From four million elements on, chunks must grow with what memory there is anyway."""
     sizes: list[int] = []
     view = SparseView(shape=(5_000_000,), runs=())
-    monkeypatch.setattr(SparseView, "chunks", lambda _, size: sizes.append(size) or iter(()))
+
+    def chunks(_: SparseView, size: int) -> Iterator[tuple[int, Array]]:
+        sizes.append(size)
+        return iter(())
+
+    monkeypatch.setattr(SparseView, "chunks", chunks)
     gradient_stats(Evaluation(value=0.0, grads={"w": view}), {"w": view}, top=0)
     small = SparseView(shape=(5_000,), runs=())
     gradient_stats(Evaluation(value=0.0, grads={"w": small}), {"w": small}, top=0)

@@ -10,9 +10,11 @@ from pytest_gradcheck.reporters.markup import code, count, number, prose, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_gradcheck.records import GradientStats, Measurement, ParameterStats
+    from pytest_gradcheck.records import ComponentStats, GradientStats, Measurement, ParameterStats
 
 __all__ = ["measured_lines"]
+
+_MATRIX = 6  # components whose cosines are shown as a whole matrix
 
 
 def measured_lines(
@@ -69,7 +71,10 @@ def _totals(tier: GradientStats, sense: str) -> dict[str, str]:
 
 def _components(native: GradientStats) -> Iterator[str]:
     """Yield the terms of the loss, with the cosines between their gradients."""
-    names = [f"cosine with {code(component.name)}" for component in native.components]
+    components = native.components
+    names = [f"cosine with {code(component.name)}" for component in components]
+    if len(components) > _MATRIX:  # nobody reads a wider one
+        names = ["strongest cosine"]
     yield from _titled(
         "Components",
         ["component", "value", "L2 norm", "share", "finite", *names],
@@ -80,11 +85,23 @@ def _components(native: GradientStats) -> Iterator[str]:
                 number(c.norm),
                 f"{100 * c.share:.1f} %",
                 _yes(c.finite, c.nonfinite),
-                *map(number, c.cosines or (None,) * len(names)),
+                *_cosines(components, i),
             ]
-            for c in native.components
+            for i, c in enumerate(components)
         ),
     )
+
+
+def _cosines(components: tuple[ComponentStats, ...], i: int) -> list[str]:
+    """Return the cells with the cosines of one component."""
+    cosines = components[i].cosines
+    if len(components) <= _MATRIX:
+        return list(map(number, cosines or (None,) * len(components)))
+    others = [(abs(value), j) for j, value in enumerate(cosines) if j != i and value]
+    if not others:
+        return [number(None)]
+    _, j = max(others)
+    return [f"{number(cosines[j])} with {code(components[j].name)}"]
 
 
 def _elements(native: GradientStats, top: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,8 +11,10 @@ import pytest
 from pytest_gradcheck.checks import Balance
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 from pytest_gradcheck.plan import Plan
-from pytest_gradcheck.records import Measurement
 from tests.objectives import given
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.records import Measurement
 
 
 def components(**norms: float) -> Measurement:
@@ -83,8 +85,10 @@ def test_a_balance_needs_two_components(count: int, limits: dict[str, float]) ->
     assert found(measured, **limits) == [
         (
             "components",
-            f"needs at least two components, found {count}; "
-            "return the loss as a mapping: {'recon': ..., 'kl': ...}",
+            (
+                f"needs at least two components, found {count}; "
+                "return the loss as a mapping: {'recon': ..., 'kl': ...}"
+            ),
         )
     ]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -28,6 +27,9 @@ from pytest_gradcheck.recording import recorded
 from pytest_gradcheck.records import CheckResult, Measurement, Objective
 from tests.gradients import noise
 from tests.objectives import Arrays, constant, given, of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Array = NDArray[Any]
 Grads = dict[str, Array]

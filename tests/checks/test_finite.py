@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,11 @@ def test_a_finite_gradient_passes() -> None:
 
 def test_each_parameter_is_counted_and_located() -> None:
     """NaN and Inf must be told apart, counted out of all, with their first positions."""
-    grads = {"w": [[math.nan, 1.0], [math.inf, -math.inf]], "fine": [1.0], "b": [math.nan]}
+    grads: dict[str, Any] = {
+        "w": [[math.nan, 1.0], [math.inf, -math.inf]],
+        "fine": [1.0],
+        "b": [math.nan],
+    }
     result = Finite().judge(given(grads))
     assert [(f.subject, f.text) for f in result.findings] == [
         ("w", "1 / 4 NaN and 2 / 4 Inf at [0, 0], [1, 0], [1, 1]"),

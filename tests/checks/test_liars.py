@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,8 +13,10 @@ from pytest_gradcheck.api import judged
 from pytest_gradcheck.backends import objective
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.recording import record
-from pytest_gradcheck.records import Objective, Verdict
 from tests.gradients import noise
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.records import Objective, Verdict
 
 Point = Mapping[str, NDArray[Any]]
 Terms = dict[str, tuple[float, dict[str, Any]]]

@@ -28,7 +28,7 @@ def judged(function: Function = NETWORK.function, **options: Any) -> CheckResult
 
 def test_it_asks_for_directions() -> None:
     """What is written must reach the plan."""
-    check = Numeric(directions=5, seed=2, rtol=1e-3, atol=1e-6, exclude="b*")
+    check = Numeric(directions=5, seed=2, rtol=1e-3, atol=1e-6, exclude=("b*",))
     wanted = Directions(count=5, seed=2, rtol=1e-3, atol=1e-6, exclude=("b*",))
     assert check.plan(Plan()).directions == wanted
 
@@ -53,7 +53,7 @@ def test_the_smallest_group_is_the_finding() -> None:
 
 def test_a_group_that_cannot_be_split_lists_its_parameters() -> None:
     """Where the budget ends above single parameters, the first four must be named."""
-    function = half_square
+    function: Function = half_square
     point = {f"p{i:02}": np.ones(2) for i in range(64)}
     for name in point:
         function = spoiled(function, name, lambda g: 1.01 * g)

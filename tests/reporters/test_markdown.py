@@ -194,6 +194,26 @@ def test_components_are_shown_with_shares_and_cosines() -> None:
     assert cells(kl)[0] == "`kl`"
 
 
+def test_many_components_show_the_strongest_cosine_of_each() -> None:
+    """Beyond six components, one cell must name the one that pulls most with or against each."""
+    cosines = [[0.1] * 7 for _ in range(7)]
+    for i in range(7):
+        cosines[i][i] = 1.0
+    cosines[0][3], cosines[6] = -0.9, [0.0] * 6 + [1.0]
+    components = tuple(
+        ComponentStats(name=f"c{i}", value=1.0, norm=1.0, share=1 / 7, cosines=tuple(row))
+        for i, row in enumerate(cosines)
+    )
+    of = verdict()
+    native = replace(of.measurement.native, components=components)
+    of = replace(of, measurement=replace(of.measurement, native=native, shadow=None))
+    head, _, first, *_, last = section(page(of), "Components")
+    assert cells(head)[5:] == ["strongest cosine"]
+    assert cells(first)[5:] == ["-0.9 with `c3`"]
+    assert cells(last)[5:] == ["-"]
+
+
+
 def test_a_component_that_is_not_finite_names_the_parameters() -> None:
     """A term with NaN must say in whose gradient, and show no cosines it does not have."""
     row = section(page(verdict(broken())), "Components")[2]
