@@ -1,8 +1,9 @@
 """A Hypothesis strategy over points near the current one, which shrinks towards it.
 
 Requirements:
-    A failing point shrinks to few parameters, few elements and small steps, because a perturbation
-    is a sparse mapping of elements to steps and zero is the simplest step.
+    A failing point shrinks to few parameters and small steps: what moves is drawn as single
+    elements with a step each and as whole parameters with a seed and a size, and nothing, no step
+    and no size are the simplest.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ __all__ = ["points"]
 
 _ELEMENTS = 8  # moved one by one, beside a step of everything; more shrinks slowly
 _DENSE_SEEDS = 2**16
+_STEPS = 2**10
+
+Dense = Mapping[str, tuple[float, int]]
+Sparse = Mapping[tuple[str, int], float]
 
 
 def points(
@@ -89,30 +94,31 @@ def _unused(model: object) -> Callable[[], object] | None:
 
 def _moves(
     home: Mapping[str, NDArray[np.float64]],
-) -> st.SearchStrategy[tuple[dict[str, int], dict[tuple[str, int], float]]]:
-    """Draw what moves: whole parameters by a seed, and single elements by a step."""
-    unit = st.floats(-1.0, 1.0, allow_nan=False)
+) -> st.SearchStrategy[tuple[Dense, Sparse]]:
+    """Draw what moves: whole parameters by a size and a seed, and single elements by a step."""
+    # Of floats Hypothesis finds 1.0 simpler than 0.1; of whole numbers the smaller.
+    unit = st.integers(-_STEPS, _STEPS).map(lambda n: n / _STEPS)
+    size = st.integers(0, _STEPS).map(lambda n: n / _STEPS)
     names = st.sampled_from(list(home))
     element = names.flatmap(
         lambda name: st.tuples(st.just(name), st.integers(0, home[name].size - 1))
     )
-    dense = st.dictionaries(names, st.integers(0, _DENSE_SEEDS), max_size=len(home))
+    whole = st.tuples(size, st.integers(0, _DENSE_SEEDS))
+    dense = st.dictionaries(names, whole, max_size=len(home))
     return st.tuples(dense, st.dictionaries(element, unit, max_size=_ELEMENTS))
 
 
 def _point(
     home: Mapping[str, NDArray[np.float64]],
     steps: Mapping[str, float],
-    dense: Mapping[str, int],
-    sparse: Mapping[tuple[str, int], float],
+    dense: Dense,
+    sparse: Sparse,
 ) -> dict[str, NDArray[np.float64]]:
     """Return the point that some moves lead to."""
     moved = {}
     for name in dict.fromkeys([*dense, *(name for name, _ in sparse)]):
-        delta = np.zeros(home[name].size)
-        if dense.get(name):
-            rng = np.random.default_rng(dense[name])
-            delta += rng.uniform(-1.0, 1.0, delta.size)
+        size, seed = dense.get(name, (0.0, 0))
+        delta = size * np.random.default_rng(seed).uniform(-1.0, 1.0, home[name].size)
         for (owner, index), step in sparse.items():
             if owner == name:
                 delta[index] = step

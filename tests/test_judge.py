@@ -38,8 +38,8 @@ def test_judging_is_order_free(checks: list[Finite]) -> None:
 @pytest.mark.parametrize("outcome", ["passed", "failed"])
 def test_drift_is_judged_last(outcome: Outcome) -> None:
     """What the baseline says must be added behind the others, with the baseline itself."""
-    found = (Finding(subject="a", text="b"),)
-    result = CheckResult(check="drift", outcome=outcome, findings=found)
+    findings = (Finding(subject="a", text="b"),)
+    result = CheckResult(check="drift", outcome=outcome, findings=findings)
     was = measurement(seed=9)
     found = with_drift(judge(measurement(), parse()), result, was)
     assert found.results[-1] == found.result("drift") == result

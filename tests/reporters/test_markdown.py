@@ -213,7 +213,6 @@ def test_many_components_show_the_strongest_cosine_of_each() -> None:
     assert cells(last)[5:] == ["-"]
 
 
-
 def test_a_component_that_is_not_finite_names_the_parameters() -> None:
     """A term with NaN must say in whose gradient, and show no cosines it does not have."""
     row = section(page(verdict(broken())), "Components")[2]
