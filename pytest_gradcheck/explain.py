@@ -78,10 +78,11 @@ def _environment(verdict: Verdict) -> Iterator[str]:
     result, baseline = verdict.result("drift"), verdict.baseline
     if result is None or result.outcome != "failed" or baseline is None:
         return
-    now, was = verdict.measurement.packages, baseline.packages
+    m, was = verdict.measurement, baseline.packages
+    seeds = {"seed": m.seed}, {"seed": baseline.seed}
     changed = [
         f"{name} {old[name]} -> {new[name]}"
-        for new, old in ((now, was), (verdict.measurement.facts, baseline.facts))
+        for new, old in ((m.packages, was), (m.facts, baseline.facts), seeds)
         for name in old
         if name in new and new[name] != old[name]
     ]

@@ -175,9 +175,9 @@ class Measurement:
     def log_spread(self) -> float:
         """Natural logarithm of the largest over the smallest norm at the perturbed points."""
         norms = [s.norm for s in self.samples if s.finite]
-        if len(norms) < 2 or min(norms) <= 0:  # noqa: PLR2004 - a spread needs two
+        if len(norms) < 2:  # noqa: PLR2004 - a spread needs two
             return 0.0
-        return math.log(max(norms) / min(norms))
+        return math.log(_ratio(min(norms), max(norms)))
 
 
 def _ratio(a: float, b: float) -> float:
