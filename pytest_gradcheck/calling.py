@@ -59,7 +59,7 @@ def check(
     """
     given = {k: v for k, v in options.items() if k in api.SourceOptions.__annotations__}
     written = {k: v for k, v in options.items() if k not in given}
-    label = desk.claim(options.get("name"))
+    label = desk.claim(given.pop("name", None))  # of the call, not of the model
     here = (f"the call in {item.name}", written)
     limits = parse(*layers(item, run.settings.limits), here)
     objective = api.source(model, loss, **given)

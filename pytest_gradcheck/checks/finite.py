@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Finite"]
 
+_HINT_VALUE = (
+    "look for NaN in the inputs, log or sqrt of a negative number, 0 / 0, or numbers too large for "
+    "the precision"
+)
 _HINT = (
     "a finite value with a non-finite gradient often comes from sqrt or a norm at 0, log or a "
     "division by 0, or a where() whose other branch is not finite"
@@ -57,7 +61,7 @@ class Finite:
             check=self.name,
             outcome="failed",
             findings=tuple(findings),
-            hints=(_HINT,) if math.isfinite(stats.value) else (),
+            hints=(_HINT if math.isfinite(stats.value) else _HINT_VALUE,),
         )
 
 

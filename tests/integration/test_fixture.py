@@ -72,7 +72,7 @@ def test_calls_have_names(suite: Suite) -> None:
         """,
     )
     result = suite.update()
-    assert "gradients of 'tight' (arrays) in 'tight'" in suite.said(result)
+    assert "gradients of 'arrays' (arrays) in 'tight'" in suite.said(result)
     assert "test_m.py::test_one::encoder: the test failed" in suite.said(result)
     assert "test_m.py::test_one::2: the test failed" in suite.said(result)
 
