@@ -46,7 +46,8 @@ def autocast(layer: nn.Linear) -> torch.Tensor:
     [
         (lambda layer: layer(ONES).square().mean(), "native", EPS32),
         (lambda layer: layer(ONES).square().mean(), "float64", EPS64),
-        (lambda layer: layer(torch.full((4, 3), 0.1)).square().mean(), "float64", EPS32),
+        (lambda layer: layer(torch.full((4, 3), 0.1)).square().mean(), "float64", EPS64),
+        (lambda layer: layer(torch.rand(4, 3)).square().mean(), "float64", EPS32),
         (autocast, "native", EPSBF),
         (autocast, "float64", EPS64),
     ],
@@ -54,7 +55,7 @@ def autocast(layer: nn.Linear) -> torch.Tensor:
 def test_the_coarsest_precision_is_seen(
     loss: Callable[[nn.Linear], torch.Tensor], precision: str, eps: float
 ) -> None:
-    """What an operation computed in must show, whatever type the parameters have."""
+    """What an operation computed or drew in must show, not what a constant is made in."""
     found = linear(loss).value_and_grad(jitter=Jitter(), precision=precision)
     assert found.eps == eps
 

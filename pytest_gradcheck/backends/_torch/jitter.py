@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pytest_gradcheck.backends._torch.modes import mapped
+from pytest_gradcheck.backends._torch.modes import DRAWS, mapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -55,7 +55,10 @@ class Coarsest(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> object:
         """Run one operation and look at what comes out."""
-        return mapped(func(*args, **(kwargs or {})), self._see)
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__ in DRAWS or _has_float((args, kwargs)):
+            mapped(result, self._see)
+        return result
 
     def _see(self, value: object) -> object:
         """Note the precision of a tensor."""
@@ -122,6 +125,18 @@ class MovedInputs(TorchFunctionMode):
         if isinstance(value, torch.Tensor):
             self._inner[value] = True
         return value
+
+
+def _has_float(value: object) -> bool:
+    """Whether nested containers hold a tensor of floating-point numbers.
+
+    What is made of none (a constant, a count) is exact, or rounded alike everywhere.
+    """
+    if isinstance(value, dict):
+        return any(_has_float(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(_has_float(item) for item in value)
+    return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
 
 
 def _is_measured(tensor: torch.Tensor) -> bool:

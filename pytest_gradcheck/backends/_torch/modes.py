@@ -38,7 +38,7 @@ _CASTS = {
 # Of the operations that draw, those that gradients do not pass: their draws depend on the type of
 # what they fill, or are whole numbers that rounding may tip. Dropout, noisy activations and the
 # gamma family draw the same in every type, and must not lose the precision of their input.
-_DRAWS = {
+DRAWS = {
     *("bernoulli", "bernoulli_", "binomial", "cauchy_", "exponential_", "geometric_"),
     *("log_normal_", "multinomial", "normal", "normal_", "poisson", "rand", "rand_like", "randn"),
     *("randn_like", "random_", "uniform_"),
@@ -125,7 +125,7 @@ class NativeDraws(TorchDispatchMode):
         kwargs = dict(kwargs or {})
         name = func.overloadpacket.__name__
         # Without a tensor to fill or to resemble, the type is what the user wrote: not promoted.
-        if name not in _DRAWS or not _has_tensor((args, kwargs)):
+        if name not in DRAWS or not _has_tensor((args, kwargs)):
             return func(*args, **kwargs)
         narrow = mapped((args, kwargs), self._narrow)
         narrow_args, narrow_kwargs = cast("tuple[tuple[Any, ...], dict[str, Any]]", narrow)
