@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         PrecisionError,
         UsageError,
     )
-    from pytest_gradcheck.fixture import GradCheck
     from pytest_gradcheck.records import Measurement, Verdict
+    from pytest_gradcheck.session.fixture import GradCheck
     from pytest_gradcheck.snapshot import GradientSnapshotExtension
     from pytest_gradcheck.strategies import points
 
@@ -77,7 +77,7 @@ _HOMES = {
     "MissingExtraError": "errors",
     "PrecisionError": "errors",
     "UsageError": "errors",
-    "GradCheck": "fixture",
+    "GradCheck": "session.fixture",
     "Measurement": "records",
     "Verdict": "records",
     "GradientSnapshotExtension": "snapshot",

@@ -10,16 +10,16 @@ import numpy as np
 from pytest_gradcheck import backends
 from pytest_gradcheck.checks.drift import compare, moved_parameters, recordable
 from pytest_gradcheck.checks.validate import count, number
+from pytest_gradcheck.drift.structure import structure_findings
 from pytest_gradcheck.errors import GradientError, UsageTypeError
 from pytest_gradcheck.explain import explain
 from pytest_gradcheck.judge import judge, with_drift
 from pytest_gradcheck.kink import on_a_kink
 from pytest_gradcheck.limits import Limits, parse
+from pytest_gradcheck.limits.vocabulary import LimitOptions
 from pytest_gradcheck.measure import measure, samples
 from pytest_gradcheck.plan import Perturbation
 from pytest_gradcheck.point import at_point
-from pytest_gradcheck.structure import structure_findings
-from pytest_gradcheck.vocabulary import LimitOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_gradcheck.checks.drift import compare
 from pytest_gradcheck.measure import is_wide
-from pytest_gradcheck.numeric import EPS
+from pytest_gradcheck.measure.numeric import EPS
 from pytest_gradcheck.point import jittered
 from pytest_gradcheck.records import Jitter
 from pytest_gradcheck.stats import gradient_stats

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_gradcheck import settings, xdist
-from pytest_gradcheck.fixture import grad_snapshot, gradcheck
-from pytest_gradcheck.run import RUN, Run
+from pytest_gradcheck.session import settings, xdist
+from pytest_gradcheck.session.fixture import grad_snapshot, gradcheck
+from pytest_gradcheck.session.run import RUN, Run
 
 if TYPE_CHECKING:
     from collections.abc import Generator

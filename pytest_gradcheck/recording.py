@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.allowance import NUMERICALLY_ZERO, allowances
+from pytest_gradcheck.drift.allowance import NUMERICALLY_ZERO, allowances
 from pytest_gradcheck.measure import measure
-from pytest_gradcheck.noise import measure_noise
+from pytest_gradcheck.measure.noise import measure_noise
 
 if TYPE_CHECKING:
     from pytest_gradcheck.limits import Limits

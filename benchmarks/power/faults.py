@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.power.observed import Answer, norm
-from pytest_gradcheck.allowance import NUMERICALLY_ZERO
+from pytest_gradcheck.drift.allowance import NUMERICALLY_ZERO
 
 __all__ = ["Fault", "faults"]
 

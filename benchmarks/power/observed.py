@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_gradcheck.allowance import NUMERICALLY_ZERO
+from pytest_gradcheck.drift.allowance import NUMERICALLY_ZERO
 from pytest_gradcheck.point import NumpyView, to_numpy
 from pytest_gradcheck.records import ArrayView, ComponentEvaluation, Evaluation, Objective
 

@@ -35,7 +35,7 @@ from benchmarks.power.observed import (
 from benchmarks.power.rows import Recorded, Row, write
 from benchmarks.power.rules import OTHERS, OURS, STEPS, Seen
 from pytest_gradcheck.checks.drift import compare
-from pytest_gradcheck.checks.tier import tiers
+from pytest_gradcheck.drift.tier import tiers
 from pytest_gradcheck.errors import PrecisionError
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.measure import measure
@@ -43,7 +43,7 @@ from pytest_gradcheck.point import to_numpy
 from pytest_gradcheck.recording import record, sensitivity
 from pytest_gradcheck.records import Evaluation, Measurement, Objective
 from pytest_gradcheck.serialize import baseline_text, parse_baseline
-from pytest_gradcheck.sketch import distance
+from pytest_gradcheck.stats.sketch import distance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

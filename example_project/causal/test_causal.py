@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pytest_gradcheck.fixture import GradCheck
+from pytest_gradcheck.session.fixture import GradCheck
 
 from models import causal
 

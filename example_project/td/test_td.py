@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pytest_gradcheck.fixture import GradCheck
+from pytest_gradcheck.session.fixture import GradCheck
 
 from models import td
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pymc as pm
 import pytest
-from pytest_gradcheck.fixture import GradCheck
+from pytest_gradcheck.session.fixture import GradCheck
 
 from models.tracking.model import build
 from models.tracking.recording import record

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.allowance import NUMERICALLY_ZERO
 from pytest_gradcheck.checks.validate import number
+from pytest_gradcheck.drift.allowance import NUMERICALLY_ZERO
 from pytest_gradcheck.records import CheckResult, Finding
 
 if TYPE_CHECKING:

@@ -16,18 +16,18 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.allowance import (
+from pytest_gradcheck.drift.allowance import (
     VALUE,
     component_key,
     fixed_allowances,
     point_allowed,
     spread_allowed,
 )
-from pytest_gradcheck.checks.tier import gap, gradient, tiers, values
-from pytest_gradcheck.diagnose import diagnose
+from pytest_gradcheck.drift.diagnose import diagnose
+from pytest_gradcheck.drift.structure import structure_findings
+from pytest_gradcheck.drift.tier import gap, gradient, tiers, values
 from pytest_gradcheck.records import CheckResult, Finding, GradientStats
-from pytest_gradcheck.sketch import distance
-from pytest_gradcheck.structure import structure_findings
+from pytest_gradcheck.stats.sketch import distance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

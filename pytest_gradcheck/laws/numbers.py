@@ -18,7 +18,7 @@ from pytest_gradcheck.laws.evidence import (
     require_grads,
     require_value,
 )
-from pytest_gradcheck.numeric import EPS
+from pytest_gradcheck.measure.numeric import EPS
 from pytest_gradcheck.point import direction, to_numpy
 
 if TYPE_CHECKING:

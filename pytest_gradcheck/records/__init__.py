@@ -25,6 +25,7 @@ from pytest_gradcheck.records.measurement import (
     PointStats,
     Sample,
 )
+from pytest_gradcheck.records.noise import Noise, TierNoise
 from pytest_gradcheck.records.objective import (
     ArrayView,
     ComponentEvaluation,
@@ -48,6 +49,7 @@ __all__ = [
     "GradientStats",
     "Jitter",
     "Measurement",
+    "Noise",
     "Objective",
     "Outcome",
     "ParameterStats",
@@ -56,5 +58,6 @@ __all__ = [
     "Sample",
     "Scalar",
     "Sketch",
+    "TierNoise",
     "Verdict",
 ]

@@ -14,7 +14,7 @@ class Sketch:
 
     Attributes:
         norm: exact L2 norm of the array.
-        values: the sketch, ``min(size, 32)`` numbers; see `pytest_gradcheck.sketch`.
+        values: the sketch, ``min(size, 32)`` numbers; see `pytest_gradcheck.stats.sketch`.
     """
 
     norm: float

@@ -107,7 +107,7 @@ class Measurement:
         point: what identifies the point.
         samples: the perturbed points.
         directional: analytic against numeric directional derivatives.
-        allowances: what noise explains in the native tier, see `pytest_gradcheck.allowance`;
+        allowances: what noise explains in the native tier, see `pytest_gradcheck.drift.allowance`;
             measured when a baseline is recorded and empty before that.
         shadow_allowances: the same for the shadow.
         walked: relative distance to the baseline that this one replaced, 0 for the first.

@@ -1,0 +1,141 @@
+"""Evaluate an objective as a plan asks, and reduce what comes back to a measurement.
+
+Requirements:
+    This is the only room that calls user code. It knows no limits and no baselines.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from pytest_gradcheck.errors import PrecisionError, UsageError
+from pytest_gradcheck.measure.numeric import directional
+from pytest_gradcheck.plan import Perturbation, Plan
+from pytest_gradcheck.point import perturbed
+from pytest_gradcheck.records import Evaluation, Measurement, Objective, Sample
+from pytest_gradcheck.stats import gradient_stats, point_stats
+from pytest_gradcheck.stats.sketch import total_cosine
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.records import DirectionalDerivative, GradientStats
+
+__all__ = ["is_wide", "measure", "samples"]
+
+
+def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
+    """Return the statistics of the gradient at the objective's point and around it.
+
+    Args:
+        objective: what to differentiate, and where.
+        plan: the extra evaluations; the point alone by default.
+
+    Raises:
+        UsageError: the backend returned a gradient that does not fit its parameter.
+    """
+    plan = plan or Plan()
+    started = time.perf_counter()
+    evaluation = objective.value_and_grad()
+    _check_shapes(objective, evaluation)
+    native = gradient_stats(evaluation, objective.point, top=plan.top)
+    shadow, notes = _shadow(objective) if plan.shadow else (None, ())
+    derivatives: tuple[DirectionalDerivative, ...] = ()
+    if plan.directions is not None and native.finite:
+        derivatives, said = directional(objective, evaluation, plan.directions)
+        notes += said
+    del evaluation  # the gradients themselves are not needed beside those of the samples
+    return Measurement(
+        objective=objective.name,
+        backend=objective.backend,
+        device=objective.device,
+        sense=objective.sense,
+        seed=objective.seed,
+        native=native,
+        shadow=shadow,
+        point=point_stats(objective.point, keep=objective.stores_point),
+        samples=samples(objective, native, plan.perturbation) if plan.perturbation else (),
+        directional=derivatives,
+        facts=dict(objective.facts),
+        structure=dict(objective.structure),
+        packages=dict(objective.packages),
+        notes=notes,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def is_wide(objective: Objective) -> bool:
+    """Whether the model computes in float64 itself, and is its own shadow."""
+    return all(view.dtype in {"float64", "complex128"} for view in objective.point.values())
+
+
+def _shadow(objective: Objective) -> tuple[GradientStats | None, tuple[str, ...]]:
+    """Return the statistics of the gradient in float64, or a note that says why there are none."""
+    if is_wide(objective):
+        return None, ()
+    try:
+        evaluation = objective.value_and_grad(precision="float64")
+    except PrecisionError as error:
+        seen = _dtypes(objective)
+        note = f"no float64 shadow, so drift below the noise of {seen} is not seen: {error}"
+        return None, (note,)
+    return gradient_stats(evaluation, objective.point, top=0), ()
+
+
+def _dtypes(objective: Objective) -> str:
+    """Return the dtypes of the parameters, for messages."""
+    return ", ".join(dict.fromkeys(view.dtype for view in objective.point.values()))
+
+
+def samples(
+    objective: Objective, native: GradientStats, perturbation: Perturbation
+) -> tuple[Sample, ...]:
+    """Return the gradient at perturbed points, reduced and held against the one at the point."""
+    found = []
+    for i in range(perturbation.samples):
+        seed = perturbation.seed + i
+        point = perturbed(objective, scale=perturbation.scale, seed=seed)
+        stats = gradient_stats(
+            objective.value_and_grad(point, components=False), objective.point, top=0
+        )
+        found.append(
+            Sample(
+                label=f"perturbed {perturbation.scale:.0e} #{i}",
+                seed=seed,
+                scale=perturbation.scale,
+                value=stats.value,
+                norm=stats.norm,
+                cosine=_cosine(native, stats),
+                nonfinite=tuple(p.name for p in stats.parameters if not p.finite),
+                nans=stats.nans,
+                infs=stats.infs,
+                dead=tuple(p.name for p in stats.parameters if p.dead),
+            )
+        )
+    return tuple(found)
+
+
+def _cosine(a: GradientStats, b: GradientStats) -> float:
+    """Return the cosine of two whole gradients; ``nan`` where one is zero or not finite."""
+    if a.nans + a.infs + b.nans + b.infs != 0:
+        return math.nan
+    pairs = [
+        (p.sketch, q.sketch)
+        for p, q in zip(a.parameters, b.parameters, strict=True)
+        if p.sketch is not None and q.sketch is not None
+    ]
+    return total_cosine(pairs) if pairs else math.nan
+
+
+def _check_shapes(objective: Objective, evaluation: Evaluation) -> None:
+    """Check that a backend keeps its promise: one gradient for each parameter, of its shape."""
+    if list(evaluation.grads) != list(objective.point):
+        msg = (
+            f"the {objective.backend} backend returned gradients of {list(evaluation.grads)} for "
+            f"parameters {list(objective.point)}"
+        )
+        raise UsageError(msg)
+    for name, view in evaluation.grads.items():
+        if view is not None and view.shape != objective.point[name].shape:
+            msg = f"gradient of {name!r} has shape {view.shape}, not {objective.point[name].shape}"
+            raise UsageError(msg)

@@ -1,0 +1,184 @@
+"""Which baseline a call compares with, and what becomes of it.
+
+Requirements:
+    Nothing is created silently: a missing baseline fails, with the command that records it. An
+    entry within its allowance is never rewritten, so that an update touches only what changed. A
+    file that cannot be read fails the tests that need it, and only an update replaces it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_gradcheck import store
+from pytest_gradcheck.checks.drift import recordable, refreshed, walked
+from pytest_gradcheck.errors import BaselineError, UsageError
+from pytest_gradcheck.records import CheckResult, Finding, Measurement, Verdict
+from pytest_gradcheck.serialize.writing import entry_of
+from pytest_gradcheck.session.ledger import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_gradcheck.session.settings import Mode
+
+__all__ = ["Address", "Decision", "Shelf", "settle", "unfit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Hold where the baseline of one call lies.
+
+    Attributes:
+        path: of the file.
+        key: of the entry in it.
+        command: that records the entry.
+    """
+
+    path: Path
+    key: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Hold the verdict once the mode of the run has had its say, and what to record.
+
+    Attributes:
+        verdict: with the drift check last.
+        action: ``create`` an entry, ``rewrite`` it, or leave it.
+        entry: what to record, where there is an action.
+        tolerated: the verdict that failed, where drift is only warned about.
+    """
+
+    verdict: Verdict
+    action: Action = ""
+    entry: Measurement | None = None
+    tolerated: Verdict | None = None
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Read baseline files, each once a run: only the end of the run changes them."""
+
+    _read: dict[Path, dict[str, Measurement] | BaselineError] = field(default_factory=dict)
+
+    def find(self, address: Address) -> Measurement | BaselineError | None:
+        """Return the entry at an address, ``None`` where there is none, or why nobody can tell."""
+        if address.path not in self._read:
+            try:
+                self._read[address.path] = dict(store.read(address.path).entries)
+            except BaselineError as error:
+                self._read[address.path] = error
+        found = self._read[address.path]
+        return found if isinstance(found, BaselineError) else found.get(address.key)
+
+
+def settle(  # noqa: PLR0911 - one for each thing that can become of a verdict
+    verdict: Verdict,
+    stored: Measurement | BaselineError | None,
+    address: Address,
+    *,
+    mode: Mode,
+    min_drift: float | None = None,
+    warn: bool = False,
+    record: Callable[[Measurement], Measurement] = recordable,
+) -> Decision:
+    """Say what the mode of the run makes of a verdict.
+
+    Args:
+        verdict: with the result of the drift check last, if there was a baseline.
+        stored: the baseline, as `Shelf.find` returned it.
+        address: of the baseline.
+        mode: of the run; not ``off``.
+        min_drift: the smallest drift to report, as the user set it.
+        warn: whether drift is to be tolerated for now.
+        record: makes a baseline of a measurement: measures its noise.
+
+    Returns:
+        The final verdict, and what to record if the test passes everything else.
+    """
+    if isinstance(stored, BaselineError):
+        if mode in {"update", "rewrite"}:
+            return _create(verdict, record, "its unreadable file is made anew if the test passes")
+        return Decision(verdict=_with(verdict, _failed("unreadable", str(stored))))
+    if stored is None:
+        if mode == "check":
+            return Decision(verdict=_with(verdict, _missing(address)))
+        return _create(verdict, record, "no baseline yet: recorded if the test passes")
+    if mode == "rewrite":
+        new = record(verdict.measurement)
+        return _rewrite(verdict, replace(new, walked=walked(new, stored)))
+    if verdict.results[-1].outcome == "failed":
+        if mode == "update":
+            new = record(verdict.measurement)
+            return _rewrite(verdict, refreshed(new, stored, min_drift=min_drift))
+        return _tolerated(verdict) if warn else Decision(verdict=verdict)
+    return Decision(verdict=verdict)
+
+
+def unfit(entry: Measurement) -> str:
+    """Return why a measurement must not become a baseline, empty where it may."""
+    try:
+        entry_of(entry)
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def _tolerated(verdict: Verdict) -> Decision:
+    """Return the decision to warn of drift."""
+    reason = f"{verdict.results[-1].reason}: tolerated by --grad-drift=warn"
+    return Decision(verdict=_excused(verdict, reason), tolerated=verdict)
+
+
+def _create(
+    verdict: Verdict, record: Callable[[Measurement], Measurement], reason: str
+) -> Decision:
+    """Return the decision to record a new entry."""
+    result = CheckResult(check="drift", outcome="skipped", reason=reason)
+    entry = record(verdict.measurement)
+    return Decision(verdict=_with(verdict, result), action="create", entry=entry)
+
+
+def _rewrite(verdict: Verdict, entry: Measurement) -> Decision:
+    """Return the decision to replace an entry."""
+    result = verdict.results[-1]
+    moved = f"{result.reason}: " if result.outcome == "failed" else ""
+    reason = f"{moved}re-recorded if the test passes"
+    return Decision(verdict=_excused(verdict, reason), action="rewrite", entry=entry)
+
+
+def _with(verdict: Verdict, result: CheckResult) -> Verdict:
+    """Return a verdict without a baseline, with why there is none."""
+    return replace(verdict, results=(*verdict.results, result))
+
+
+def _excused(verdict: Verdict, reason: str) -> Verdict:
+    """Return a verdict whose drift does not fail, and says why."""
+    result = replace(verdict.results[-1], outcome="skipped", reason=reason)
+    return replace(verdict, results=(*verdict.results[:-1], result))
+
+
+def _missing(address: Address) -> CheckResult:
+    """Return the failure of a test without a baseline."""
+    folder, function = address.path.parent, address.path.stem.partition("@")[0]
+    text = f"no entry {address.key!r} in {folder.parent.name}/{folder.name}/{address.path.name}"
+    names = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
+    others = [n for n in names if n.partition("@")[0].removesuffix(".json") == function]
+    if others and address.path.name not in others:
+        text += f"; of other variants there are {', '.join(others)}"
+    return _failed("missing", text, hint=f"record it with: {address.command}")
+
+
+def _failed(reason: str, text: str, hint: str = "") -> CheckResult:
+    """Return a drift check that failed for want of a baseline."""
+    return CheckResult(
+        check="drift",
+        outcome="failed",
+        reason=reason,
+        findings=(Finding(subject="baseline", text=text),),
+        hints=(hint,) if hint else (),
+    )

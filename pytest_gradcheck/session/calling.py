@@ -1,0 +1,177 @@
+"""One call of the fixture: measure, judge, compare, and note what is to be recorded.
+
+Requirements:
+    A passing call that records nothing sends no measurement with its report: only who asks for it
+    pays for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_gradcheck import api, store
+from pytest_gradcheck.checks.drift import moved_parameters
+from pytest_gradcheck.errors import BaselineError
+from pytest_gradcheck.limits import parse
+from pytest_gradcheck.recording import recorded, sensitivity
+from pytest_gradcheck.records import Measurement
+from pytest_gradcheck.reporters import ReportEntry
+from pytest_gradcheck.serialize import to_json
+from pytest_gradcheck.session.baselines import Address, Decision, settle, unfit
+from pytest_gradcheck.session.ledger import Call, Found
+from pytest_gradcheck.session.marker import layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_gradcheck.limits import Limits
+    from pytest_gradcheck.records import CheckResult, Objective, Verdict
+    from pytest_gradcheck.session.run import Desk, Run
+
+__all__ = ["check"]
+
+
+def check(
+    item: pytest.Item,
+    run: Run,
+    desk: Desk,
+    *,
+    model: object,
+    loss: Callable[[], object] | None,
+    options: Mapping[str, Any],
+) -> Decision:
+    """Return what is to be said of the gradients of a model, and note it on the desk.
+
+    Args:
+        item: the test.
+        run: that it belongs to.
+        desk: of this run of the test.
+        model: as for `pytest_gradcheck.api.check_gradients`.
+        loss: as there.
+        options: as there.
+    """
+    given = {k: v for k, v in options.items() if k in api.SourceOptions.__annotations__}
+    written = {k: v for k, v in options.items() if k not in given}
+    label = desk.claim(given.pop("name", None))  # of the call, not of the model
+    here = (f"the call in {item.name}", written)
+    limits = parse(*layers(item, run.settings.limits), here)
+    objective = api.source(model, loss, **given)
+    address = _address(item, run, objective, label)
+    decision, found = _decide(objective, limits, address, run, label)
+    call = _call(decision, address, found, run)
+    desk.calls.append(call)
+    item.user_properties.append(("gradcheck", _property(call, decision.verdict)))
+    return decision
+
+
+def _decide(
+    objective: Objective, limits: Limits, address: Address, run: Run, label: str
+) -> tuple[Decision, Found]:
+    """Measure and judge, and hold against the baseline if the run has any."""
+    top = run.settings.top
+    if run.settings.mode == "off" or not limits.drift:
+        verdict = api.judged(objective, limits, name=label, top=top)
+        return Decision(verdict=verdict), "off"
+    stored = run.shelf.find(address)
+    baseline = stored if isinstance(stored, Measurement) else None
+    verdict = api.judged(objective, limits, baseline=baseline, name=label, top=top, keep=True)
+    decision = settle(
+        verdict,
+        stored,
+        address,
+        mode=run.settings.mode,
+        min_drift=limits.min_drift,
+        warn=run.settings.warn,
+        record=partial(recorded, objective),
+    )
+    if isinstance(stored, BaselineError):
+        return decision, "unreadable"
+    return decision, "missing" if stored is None else "compared"
+
+
+def _address(item: pytest.Item, run: Run, objective: Objective, label: str) -> Address:
+    """Return where the baseline of a call lies."""
+    variant = run.settings.variant
+    if variant is None:
+        variant = "" if objective.device == "cpu" else objective.device
+    classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+    # Not the node id: xdist's load groups append themselves to it.
+    test = "::".join([*classes, item.name])
+    function = getattr(item, "originalname", None) or item.name
+    folder = item.config.invocation_params.dir
+    words = ["pytest", f"{Path(os.path.relpath(item.path, folder)).as_posix()}::{test}"]
+    words.append("--grad-baseline-update")
+    if run.settings.variant is not None:
+        words.append(f"--grad-variant={run.settings.variant or 'default'}")
+    return Address(
+        path=store.locate(item.path, function, variant),
+        key=f"{test}::{label}" if label else test,
+        command=shlex.join(words),
+    )
+
+
+def _call(decision: Decision, address: Address, found: Found, run: Run) -> Call:
+    """Return what a call has to say to the process that keeps the ledger."""
+    verdict = decision.verdict
+    entry = ReportEntry.of(verdict, node_id="", outcome="", baseline=found)
+    told = run.settings.reports or entry.failed or decision.tolerated
+    problem = unfit(decision.entry) if decision.entry else ""
+    keep = decision.entry is not None and not problem
+    drift = verdict.result("drift")
+    return Call(
+        name=verdict.name,
+        path=str(address.path),
+        key=address.key,
+        baseline=found,
+        action=decision.action,
+        failed=entry.failed,
+        drifted=entry.drifted,
+        moved=_moved(verdict),
+        reason="" if drift is None or found == "compared" else _first(drift),
+        unfit=problem,
+        sees=_sees(decision.entry) if keep and decision.entry else "",
+        seconds=entry.seconds,
+        entry=to_json(decision.entry) if keep else None,
+        verdict=to_json(verdict) if told else None,
+    )
+
+
+def _moved(verdict: Verdict) -> list[str]:
+    """Return the parameters whose values are not those of a baseline that holds all the same."""
+    drift = verdict.result("drift")
+    if drift is None or verdict.baseline is None or drift.outcome != "passed":
+        return []
+    return moved_parameters(verdict.measurement, verdict.baseline)
+
+
+def _sees(entry: Measurement) -> str:
+    """Return the smallest drift that a new baseline can see."""
+    smallest, name = sensitivity(entry)
+    return f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
+
+
+def _first(result: CheckResult) -> str:
+    """Return the first thing that a check has to say."""
+    return result.findings[0].text if result.findings else result.reason
+
+
+def _property(call: Call, verdict: Verdict) -> str:
+    """Return what stays with the test in JUnit files and other reports, as one line of JSON."""
+    measurement = verdict.measurement
+    content = {
+        "key": call.key,
+        "passed": verdict.passed,
+        "checks": {result.check: result.outcome for result in verdict.results},
+        "baseline": call.baseline,
+        "drifted": call.drifted,
+        "value": repr(measurement.value),
+        "norm": repr(measurement.norm),
+    }
+    return json.dumps(content, separators=(",", ":"))

@@ -1,0 +1,166 @@
+"""Write at the end of a run what its tests recorded, and delete what no test uses.
+
+Requirements:
+    A file that cannot be read is replaced whole, by an update and by nothing else, and what it may
+    have held beyond that is named. Whatever cannot be written is a problem in words: all other
+    files are written, and the run fails.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_gradcheck import store
+from pytest_gradcheck.errors import BaselineError
+from pytest_gradcheck.records import Measurement
+from pytest_gradcheck.serialize import from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytest_gradcheck.session.ledger import Call
+
+__all__ = ["Changes", "prune", "record", "unused"]
+
+_KEY = re.compile(r'^ ("(?:[^"\\\\]|\\\\.)*"): \{', re.MULTILINE)  # where an entry begins
+
+
+@dataclass(slots=True)
+class Changes:
+    """Gather what was written.
+
+    Attributes:
+        created, rewritten, deleted: keys by file.
+        lost: keys that an unreadable file held and its replacement does not.
+        problems: why a file could not be written.
+    """
+
+    created: dict[Path, list[str]] = field(default_factory=dict)
+    rewritten: dict[Path, list[str]] = field(default_factory=dict)
+    deleted: dict[Path, list[str]] = field(default_factory=dict)
+    lost: dict[Path, list[str]] = field(default_factory=dict)
+    problems: dict[Path, str] = field(default_factory=dict)
+
+
+def record(ready: Mapping[Path, Mapping[str, Call]], changes: Changes) -> None:
+    """Write the entries that tests recorded, file by file.
+
+    Args:
+        ready: the calls to record, by file and key.
+        changes: to add to.
+    """
+    for path, calls in sorted(ready.items()):
+        new = {key: from_json(Measurement, call.entry) for key, call in calls.items()}
+        try:
+            old = dict(store.read(path).entries)
+        except BaselineError:
+            old = {}
+            changes.lost[path] = sorted(_keys(path) - set(new))
+        try:
+            store.write(path, _environment(new.values()), old | new)
+        except BaselineError as error:
+            changes.problems[path] = str(error)
+            changes.lost.pop(path, None)
+            continue
+        for key in sorted(calls):
+            (changes.rewritten if key in old else changes.created).setdefault(path, []).append(key)
+
+
+def unused(
+    files: Iterable[Path],
+    modules: Iterable[Path],
+    used: set[tuple[Path, str]],
+    variants: set[str | None],
+) -> dict[Path, list[str]]:
+    """Return the keys that no test used, by file.
+
+    A file of a module that is there and was not collected is not judged, nor is a file that cannot
+    be read, nor one of another variant, nor an entry that its test used under another variant.
+
+    Args:
+        files: the baseline files that the run could have used.
+        modules: the test modules that were collected.
+        used: file of the plain variant, and key, of every entry that was asked for.
+        variants: that the run used.
+    """
+    collected = {_folder(module) for module in modules}
+    found = {}
+    for path in files:
+        if store.variant_of(path) not in variants:
+            continue
+        if path.parent not in collected and _has_module(path.parent):
+            continue
+        try:
+            keys = store.read(path).entries
+        except BaselineError:
+            continue
+        left = [key for key in keys if (plain(path), key) not in used]
+        if left:
+            found[path] = sorted(left)
+    return found
+
+
+def prune(left: Mapping[Path, Iterable[str]], changes: Changes) -> None:
+    """Delete entries, and the files and folders that this empties.
+
+    Args:
+        left: keys by file.
+        changes: to add to.
+    """
+    for path, keys in sorted(left.items()):
+        gone = set(keys)
+        try:
+            file = store.read(path)
+            rest = {key: entry for key, entry in file.entries.items() if key not in gone}
+            store.write(path, file.environment, rest)
+        except BaselineError as error:
+            changes.problems[path] = str(error)
+        else:
+            changes.deleted[path] = sorted(gone)
+
+
+def plain(path: Path) -> Path:
+    """Return the path of the same function's baselines without a variant."""
+    return path.with_name(f"{path.stem.partition('@')[0]}.json")
+
+
+def _folder(module: Path) -> Path:
+    """Return where the baselines of a test module lie."""
+    return store.locate(module, "any").parent
+
+
+def _has_module(folder: Path) -> bool:
+    """Return whether the test module that a folder belongs to is there."""
+    return any(_folder(module) == folder for module in folder.parent.parent.glob("*.py"))
+
+
+def _keys(path: Path) -> set[str]:
+    """Return the keys that a file seems to hold though it cannot be read as a whole."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    found = set()
+    for key in _KEY.findall(text):
+        with suppress(ValueError):
+            found.add(str(json.loads(key)))
+    return found
+
+
+def _environment(entries: Iterable[Measurement]) -> dict[str, Any]:
+    """Return what the entries were recorded with."""
+    found: dict[str, Any] = {"python": platform.python_version(), "platform": _machine()}
+    for entry in entries:
+        found |= entry.packages
+    return found
+
+
+def _machine() -> str:
+    """Return the kind of machine, without its name."""
+    return f"{platform.system()} {platform.machine()}"

@@ -1,0 +1,148 @@
+"""The ``gradcheck`` fixture: what a test calls.
+
+Requirements:
+    A failure shows the test and the message, and no line of ours: the frames of this package are
+    taken out of every traceback, those of the user's own loss are left.
+"""
+
+from __future__ import annotations
+
+import warnings
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_gradcheck.errors import GradientDriftWarning, GradientError
+from pytest_gradcheck.session.run import DESK, RUN, Desk, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Unpack
+
+    from pytest_gradcheck.api import Options, Probe, SourceOptions
+    from pytest_gradcheck.records import Verdict
+
+__all__ = ["GradCheck", "grad_snapshot", "gradcheck"]
+
+_OURS = __name__.partition(".")[0]
+
+
+@pytest.fixture
+def gradcheck(request: pytest.FixtureRequest) -> GradCheck:
+    """Measure and judge gradients, and compare them with their baseline."""
+    desk = Desk()
+    request.node.stash[DESK] = desk
+    # A test that runs again says everything again.
+    properties = request.node.user_properties
+    properties[:] = [one for one in properties if one[0] != "gradcheck"]
+    return GradCheck(request.node, request.config.stash[RUN], desk)
+
+
+@pytest.fixture
+def grad_snapshot(request: pytest.FixtureRequest) -> object:
+    """Compare measurements with snapshots that syrupy stores."""
+    from pytest_gradcheck.snapshot import gradient_snapshot
+
+    return gradient_snapshot(request.getfixturevalue("snapshot"))
+
+
+class GradCheck:
+    """Check gradients in a test; what the ``gradcheck`` fixture gives.
+
+    Example:
+        ``gradcheck(model, lambda: model.losses(batch), max_norm=10.0)``
+    """
+
+    def __init__(self, item: pytest.Item, run: Run, desk: Desk) -> None:
+        """Belong to one run of one test."""
+        self._item = item
+        self._run = run
+        self._desk = desk
+
+    def __call__(
+        self,
+        model: object,
+        loss: Callable[[], object] | None = None,
+        **options: Unpack[Options],
+    ) -> Verdict:
+        """Measure, judge, and record or compare.
+
+        Args:
+            model: an ``nn.Module``, a ``pm.Model``, or a mapping of names to tensors or arrays.
+            loss: torch: a function of no arguments that returns a scalar or named components.
+            **options: ``name`` of the call, for a test that makes several; ``value_and_grad``,
+                ``at``, ``wrt``, ``seed``, ``mode``, ``data``; and every limit.
+
+        Returns:
+            The verdict, none of whose checks failed.
+
+        Raises:
+            GradientError: a check failed; the message says which, on what, by how much.
+            UsageError: the model, the loss, an option or a limit cannot be used.
+        """
+        __tracebackhide__ = True
+        from pytest_gradcheck.session.calling import check
+
+        self._desk.used = True
+        try:
+            decision = check(
+                self._item, self._run, self._desk, model=model, loss=loss, options=options
+            )
+        except Exception as error:  # noqa: BLE001 - raised again, whatever it is
+            raise _shorn(error)  # noqa: B904 - the same one
+        if decision.tolerated is not None:
+            warnings.warn(self._story(decision.tolerated), GradientDriftWarning, stacklevel=2)
+        if not decision.verdict.passed:
+            raise GradientError(self._story(decision.verdict)) from None
+        return decision.verdict
+
+    def measure(
+        self,
+        model: object,
+        loss: Callable[[], object] | None = None,
+        **options: Unpack[SourceOptions],
+    ) -> Probe:
+        """Measure and leave the judging to the test; nothing is recorded or compared.
+
+        Args:
+            model: as for a call of the fixture itself.
+            loss: as there.
+            **options: as there, without limits.
+
+        Returns:
+            The statistics, and a way to ask for more of them.
+
+        Raises:
+            UsageError: the model, the loss or an option cannot be used.
+        """
+        __tracebackhide__ = True
+        from pytest_gradcheck.api import measure_gradients
+
+        self._desk.used = True
+        try:
+            return measure_gradients(model, loss, **options)
+        except Exception as error:  # noqa: BLE001 - raised again, whatever it is
+            raise _shorn(error)  # noqa: B904 - the same one
+
+    def _story(self, verdict: Verdict) -> str:
+        """Return the message of a failure."""
+        from pytest_gradcheck.explain import explain
+
+        return "\n".join(explain(verdict, verbose=self._item.config.get_verbosity() > 0))
+
+
+def _shorn(error: Exception) -> Exception:
+    """Return an exception without the frames of this package in its traceback."""
+    return error.with_traceback(_theirs(error.__traceback__))
+
+
+def _theirs(traceback: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames of this package."""
+    if traceback is None:
+        return None
+    rest = _theirs(traceback.tb_next)
+    package, _, module = traceback.tb_frame.f_globals.get("__name__", "").partition(".")
+    if package == _OURS and module:
+        return rest
+    return TracebackType(rest, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)

@@ -1,0 +1,144 @@
+"""One run of pytest as this plugin sees it, in the process that the user started or in a worker.
+
+Requirements:
+    Nothing here loads a numerical library unless a test used the fixture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.session.census import Census
+from pytest_gradcheck.session.ledger import Call, Ledger
+from pytest_gradcheck.session.marker import complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_gradcheck.session.baselines import Shelf
+    from pytest_gradcheck.session.closing import Ending
+    from pytest_gradcheck.session.settings import Settings
+
+__all__ = ["DESK", "RUN", "Desk", "Run"]
+
+
+@dataclass(slots=True)
+class Desk:
+    """Gather what one run of one test says, until its reports take it away.
+
+    Attributes:
+        used: whether the fixture was called at all.
+        calls: not yet reported.
+    """
+
+    used: bool = False
+    calls: list[Call] = field(default_factory=list)
+    _unnamed: int = 0
+    _claimed: set[str] = field(default_factory=set)
+
+    def claim(self, name: str | None) -> str:
+        """Return the name of the next call within its test: its own, or its number.
+
+        Raises:
+            UsageError: the name was used before, or cannot be one.
+        """
+        if name is None:
+            self._unnamed += 1
+            label = "" if self._unnamed == 1 else str(self._unnamed)
+        else:
+            label = name
+            if not isinstance(name, str) or not name.strip() or not name.isprintable():
+                msg = f"the name of a call must be text on one line, not {name!r}"
+                raise UsageError(msg)
+        if label in self._claimed:
+            msg = f"two calls of one test have the name {label!r}; give each its own name="
+            raise UsageError(msg)
+        self._claimed.add(label)
+        return label
+
+
+RUN = pytest.StashKey["Run"]()
+DESK = pytest.StashKey[Desk]()
+
+
+class Run:
+    """Keep the state of one run.
+
+    Attributes:
+        settings: what the user asked for.
+        census: what was collected.
+        ledger: what the tests said.
+        complaints: why tests must not run, by node id.
+        lost: workers that died.
+        ending: what the run found out, once it is over.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Start with nothing collected and nothing said."""
+        self.settings = settings
+        self.census = Census()
+        self.ledger = Ledger()
+        self.complaints: dict[str, str] = {}
+        self.lost: list[str] = []
+        self.ending: Ending | None = None
+        self._shelf: Shelf | None = None
+
+    @property
+    def shelf(self) -> Shelf:
+        """The baselines."""
+        if self._shelf is None:
+            from pytest_gradcheck.session.baselines import Shelf
+
+            self._shelf = Shelf()
+        return self._shelf
+
+    def inspect(self, items: Iterable[pytest.Item]) -> None:
+        """Find the tests that use the plugin wrongly."""
+        for item in items:
+            self.census.selected += 1
+            text = complaint(item, self.settings.limits)
+            if text:
+                self.complaints[item.nodeid] = text
+
+    def attach(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Put on a report what its test said in that phase."""
+        desk = item.stash.get(DESK, None)
+        if desk is None:
+            return
+        idle = report.when == "call" and report.passed and not desk.used
+        if desk.calls or idle:
+            # Not asdict, which would copy whole measurements.
+            calls = [{f.name: getattr(c, f.name) for f in fields(c)} for c in desk.calls]
+            report.gradcheck = {"calls": calls, "idle": idle}  # type: ignore[attr-defined]
+            desk.calls.clear()
+
+    def close(self, config: pytest.Config, status: int) -> bool:
+        """Write baselines and reports, and return whether anything went wrong with that."""
+        if not (self.ledger.said or self.settings.prune or self.settings.reports):
+            return False
+        from pytest_gradcheck.session.closing import close
+
+        self.ending = close(self, config, status)
+        return bool(self.ending.problems)
+
+    def say(self, terminal: pytest.TerminalReporter) -> None:
+        """Print what there is to say at the end."""
+        if self.ending is None:
+            return
+        from pytest_gradcheck.reporters.terminal import TITLE, terminal_lines
+
+        top = self.settings.top
+        lines = terminal_lines(self.ending.report, width=get_terminal_size().columns, top=top)
+        if lines or self.ending.problems:
+            terminal.write_sep("=", TITLE)
+        for line in lines:
+            terminal.write_line(line)
+        for problem in self.ending.problems:
+            terminal.write_line(f"ERROR: {problem}", red=True)
+        for path in self.ending.written:
+            terminal.write_line(f"report written to {path}")

@@ -1,0 +1,11 @@
+"""Turn arrays into numbers: norms, counts, extremes, sketches, and what components have in common.
+
+Requirements:
+    Nothing here knows limits, files or frameworks; arrays come as `ArrayView`.
+"""
+
+from __future__ import annotations
+
+from pytest_gradcheck.stats.gradient import gradient_stats, parameter_stats, point_stats
+
+__all__ = ["gradient_stats", "parameter_stats", "point_stats"]

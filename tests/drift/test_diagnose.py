@@ -1,0 +1,232 @@
+"""Diagnoses: said where they fit, and nothing where nothing does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given as hypothesis
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from pytest_gradcheck.checks.drift import compare, recordable
+from pytest_gradcheck.drift.diagnose import diagnose
+from tests.gradients import Array, noise
+from tests.objectives import given
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.records import Measurement
+
+LAYERS = {f"l{i}": noise(6, 5, seed=i) for i in range(5)}
+
+
+def said(now: dict[str, Any], was: dict[str, Any] | None = None, value: float = 1.0) -> list[str]:
+    """Return the diagnosis of one gradient against another."""
+    return of(given(now, value=value), given(LAYERS if was is None else was))
+
+
+def of(now: Measurement, was: Measurement) -> list[str]:
+    """Return the diagnosis of one measurement against another."""
+    return list(compare(now, recordable(was)).diagnosis)
+
+
+def changed(**layers: Array) -> dict[str, Any]:
+    """Return the gradient with some layers replaced."""
+    return {**LAYERS, **layers}
+
+
+@hypothesis(seed=st.integers(0, 5000), share=st.sampled_from([1e-5, 1e-3, 0.1, 1.0, 10.0]))
+@settings(max_examples=60, deadline=None)
+def test_a_random_change_has_no_story(seed: int, share: float) -> None:
+    """Noise of any size added to every parameter must not be explained."""
+    now = {
+        k: v + share * noise(6, 5, seed=1000 + seed + 7 * i)
+        for i, (k, v) in enumerate(LAYERS.items())
+    }
+    assert said(now, value=1.5) == []
+
+
+@hypothesis(seed=st.integers(0, 5000))
+@settings(max_examples=40, deadline=None)
+def test_another_single_number_has_no_story(seed: int) -> None:
+    """One number is always a multiple of another: that must not be called a scale."""
+    a, b = noise(2, seed=seed)
+    was = {"mu": np.array(float(a)), "w": noise(5)}
+    now = {"mu": np.array(float(b)), "w": noise(5, seed=1)}
+    assert said(now, was, value=1.5) == []
+
+
+def test_a_single_number_may_flip_its_sign() -> None:
+    """Exactly minus the old number is no accident."""
+    was = {"mu": np.array(1.25), "w": noise(5)}
+    assert said({**was, "mu": np.array(-1.25)}, was, value=2.0) == ["mu: sign flipped"]
+
+
+@pytest.mark.parametrize("factor", [1.001, 2.0, 0.5, 100.0, -3.0])
+@pytest.mark.parametrize("size", [2, 40, 5000])
+def test_one_scaled_parameter_is_named_with_its_factor(factor: float, size: int) -> None:
+    """A factor on one of several parameters must be told, small or large."""
+    was = {"a": noise(size), "b": noise(9, seed=1)}
+    now = {**was, "a": factor * was["a"]}
+    assert said(now, was, value=2.0) == [f"a: scaled by {factor:g}"]
+
+
+def test_a_gradient_at_right_angles_has_no_factor() -> None:
+    """A factor of zero must not be taken for a scale."""
+    was = {"a": np.array([1.0, 0.0, 0.0]), "b": noise(9)}
+    assert said({**was, "a": np.array([0.0, 2.0, 0.0])}, was, value=2.0) == []
+
+
+def test_several_parameters_with_one_fate_share_a_line() -> None:
+    """The same thing said of several parameters must be said once, the first three named."""
+    now = {k: -v if k != "l4" else v for k, v in LAYERS.items()}
+    assert said(now, value=2.0)[0] == "l0, l1, l2 and 1 more: sign flipped"
+
+
+def test_at_most_three_fates_are_told() -> None:
+    """A different factor on every parameter must not become a list of all of them."""
+    now = {k: v * (2.0 + i) for i, (k, v) in enumerate(LAYERS.items())}
+    assert said(now, value=2.0) == [
+        "l0: scaled by 2", "l1: scaled by 3", "l2: scaled by 4",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-170, 1e170])
+def test_the_size_of_the_gradient_does_not_matter(scale: float) -> None:
+    """Products of huge and of tiny numbers must not hide a flipped sign."""
+    was = {k: scale * v for k, v in LAYERS.items()}
+    assert said({**was, "l2": -was["l2"]}, was, value=2.0) == ["l2: sign flipped"]
+
+
+@pytest.mark.parametrize(
+    ("factor", "data", "meaning"),
+    [
+        (24.0, "float32 (24, 3)", "the batch size, 24: a mean that became a sum?"),
+        (1 / 24, "float32 (24, 3)", "the batch size, 1/24: a sum that became a mean, or an"),
+        (2.0, "", "the number of components, 2: a mean that became a sum?"),
+        (7.0, "", "batch size, accumulation steps? 7: a mean that became a sum?"),
+        (1024.0, "", "1024 is a power of two: a loss scale that was not divided out?"),
+        (2.0**-16, "", "65536 is a power of two: a loss scale that was not divided out?"),
+    ],
+)
+def test_a_whole_factor_is_given_a_meaning(factor: float, data: str, meaning: str) -> None:
+    """A factor on everything must be held against the sizes that the test has."""
+    one, two = noise(6), noise(6, seed=1)
+    was = given({}, terms=_terms(1.0, one, two), point=_point())
+    now = given({}, terms=_terms(factor, one, two), point=_point())
+    now = replace(now, facts={"data": data} if data else {})
+    (first, *rest) = of(now, was)
+    assert meaning in first
+    assert first.startswith(f"every gradient is scaled by {factor:.6g}, and so is the loss: ")
+    assert rest == []
+
+
+def _point() -> dict[str, Any]:
+    return {"a": np.ones(6), "b": np.ones(6)}
+
+
+def _terms(factor: float, one: Array, two: Array) -> dict[str, Any]:
+    first = {"a": factor * one, "b": factor * two}
+    second = {"a": factor * two, "b": factor * one}
+    return {"x": (factor, first), "y": (2 * factor, second)}
+
+
+def test_a_factor_that_is_no_whole_number_has_no_meaning() -> None:
+    """What stands for nothing must be told as the number it is."""
+    now = {k: 1.37 * v for k, v in LAYERS.items()}
+    assert said(now, value=1.37) == ["every gradient is scaled by 1.37, and so is the loss"]
+
+
+def test_a_loss_of_zero_is_not_scaled() -> None:
+    """A value that was zero must not be divided by."""
+    now = given({k: 2 * v for k, v in LAYERS.items()}, value=1.0)
+    (first,) = of(now, given(LAYERS, value=0.0))
+    assert first.startswith("every gradient is scaled by 2, the loss is not")
+
+
+def test_numerically_zero_parameters_do_not_spoil_a_factor() -> None:
+    """A bias in front of a batch normalisation carries noise, which no factor explains."""
+    was = {**LAYERS, "bias": 1e-9 * noise(4)}
+    now = {k: 2 * v for k, v in LAYERS.items()} | {"bias": 1e-9 * noise(4, seed=1)}
+    assert said(now, was, value=2.0)[0].startswith("every gradient is scaled by 2, and so is")
+
+
+def test_one_parameter_that_does_not_fit_spoils_a_factor() -> None:
+    """A factor must hold for every parameter that counts, or be told of those it holds for."""
+    now = {k: 2 * v for k, v in LAYERS.items()} | {"l3": noise(6, 5, seed=50)}
+    assert said(now, value=2.0) == ["l0, l1, l2 and 1 more: scaled by 2"]
+
+
+def test_what_reaches_back_from_a_layer_is_told() -> None:
+    """A change in the middle of a network must show as the last layer that it touches."""
+    now = changed(**{k: noise(6, 5, seed=60 + i) for i, k in enumerate(("l0", "l1", "l2"))})
+    assert said(now, value=2.0) == ["everything from l2 backwards changed, nothing after it"]
+
+
+def test_a_change_of_the_backward_pass_alone_is_told() -> None:
+    """Where the value is the same to the last digits, the forward pass must be exonerated."""
+    now = changed(l0=noise(6, 5, seed=60), l1=noise(6, 5, seed=61))
+    assert said(now) == [
+        "everything from l1 backwards changed, nothing after it",
+        "the loss is unchanged: look at the backward pass (detach, hooks, custom functions)",
+    ]
+
+
+def test_a_lost_gradient_is_told_before_all_else() -> None:
+    """Parameters that no longer receive a gradient must be listed together."""
+    assert said(changed(l0=np.zeros((6, 5)), l3=np.zeros((6, 5))), value=2.0)[0] == (
+        "l0, l3 no longer receive a gradient"
+    )
+
+
+def test_permuted_rows_are_recognised() -> None:
+    """The same values in another order must be told from any other change."""
+    now = changed(l2=LAYERS["l2"][::-1].copy())
+    assert said(now, value=2.0) == ["l2: same values in another order: rows permuted?"]
+
+
+def test_values_that_only_look_alike_are_not_permuted() -> None:
+    """Another sign on one element keeps norm and maximum and is no other order."""
+    other = LAYERS["l2"].copy()
+    other[0, 0] *= -1.0
+    assert said(changed(l2=other), value=2.0) == []
+
+
+def test_a_component_that_changed_otherwise_is_told_plainly() -> None:
+    """Where value and gradient moved by different factors, the component must at least be named."""
+    one = {"w": noise(4)}
+    was = given({}, terms={"a": (1.0, one), "b": (1.0, one)}, point={"w": np.ones(4)})
+    other = {"a": (1.0, one), "b": (5.0, {"w": 2 * one["w"]})}
+    found = of(given({}, terms=other, point={"w": np.ones(4)}), was)
+    assert found[0] == "component b changed (gradient norm x2), the other one unchanged"
+
+
+def test_a_component_that_had_no_gradient_has_no_factor() -> None:
+    """A norm that was zero must not be divided by."""
+    one, zero = {"w": noise(4)}, {"w": np.zeros(4)}
+    was = given({}, terms={"a": (1.0, one), "b": (1.0, zero)}, point={"w": np.ones(4)})
+    now = given({}, terms={"a": (1.0, one), "b": (1.0, one)}, point={"w": np.ones(4)})
+    assert "component" not in "".join(of(now, was))
+
+
+def test_a_loss_without_components_names_none() -> None:
+    """One component alone is the loss itself."""
+    one = {"w": noise(4)}
+    was = given({}, terms={"a": (1.0, one)}, point={"w": np.ones(4)})
+    now = given({}, terms={"a": (2.0, {"w": 2 * one["w"]})}, point={"w": np.ones(4)})
+    assert of(now, was) == ["w: scaled by 2"]
+
+
+def test_no_drift_has_no_cause() -> None:
+    """Nothing drifted must mean nothing said."""
+    was = given(LAYERS)
+    assert diagnose(was, was, ()) == ()
+    assert diagnose(was, was, ("perturbed norms",)) == ()
+
+
+def test_what_is_not_finite_has_no_story() -> None:
+    """A gradient without a sketch must be left to the finding."""
+    assert said(changed(l2=np.full((6, 5), np.nan)), value=2.0) == []
+    assert said({k: np.full((6, 5), np.nan) for k in LAYERS}, value=2.0) == []
