@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from pytest_gradcheck.checks import (
         Balance,
+        Check,
         Finite,
         NormBounds,
         Numeric,
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Balance",
     "BaselineError",
+    "Check",
     "Finite",
     "GradCheck",
     "GradientError",
@@ -67,6 +69,7 @@ _HOMES = {
     "check_gradients": "api",
     "measure_gradients": "api",
     "Balance": "checks",
+    "Check": "checks",
     "Finite": "checks",
     "NormBounds": "checks",
     "Numeric": "checks",

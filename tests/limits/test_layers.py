@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from pytest_gradcheck.errors import UsageError, UsageTypeError
 from pytest_gradcheck.limits import LIMITS, Limits, parse, parse_ini
 from pytest_gradcheck.limits.vocabulary import LimitOptions
 from pytest_gradcheck.plan import Directions, Perturbation, Plan
+from pytest_gradcheck.records import CheckResult, Measurement
 
 DEFAULTS = (Finite(), Reaches(), PerturbationStability())
 
@@ -193,6 +195,37 @@ def test_a_nearer_limit_wins_over_a_farther_check_value() -> None:
     assert [c for c in found.checks if c.name == "norm"] == [NormBounds(max_norm=5.0)]
 
 
+@dataclass(frozen=True)
+class Sparse:
+    """Promise that most of the gradient is exactly zero: a check as a user writes one."""
+
+    share: float = 0.5
+    name: str = "sparse"
+
+    def plan(self, plan: Plan) -> Plan:
+        """Need nothing beyond the point."""
+        return plan
+
+    def judge(self, measurement: Measurement) -> CheckResult:
+        """Say nothing here."""
+        return CheckResult(check=self.name, outcome="passed")
+
+
+def test_a_check_of_the_users_own_comes_after_ours() -> None:
+    """A value that can plan and judge must be taken as a check, reported behind the built-in."""
+    assert of(checks=Sparse()).checks == (*DEFAULTS, Sparse())
+    assert parse(("far", {"checks": Sparse()}), ("near", {"checks": Sparse(0.9)})).checks == (
+        *DEFAULTS,
+        Sparse(0.9),
+    )
+
+
+@pytest.mark.parametrize("name", ["", " ", "finite", "norm", "max_norm", 3])
+def test_a_check_without_a_name_of_its_own_is_refused(name: Any) -> None:
+    """A user's check must not pass for a built-in one, nor be nameless."""
+    assert f"needs a name of its own, not {name!r}" in refused(checks=Sparse(name=name))
+
+
 def test_a_check_value_beside_its_own_limit_is_refused() -> None:
     """In one place, two ways of setting one check must not leave one of them without effect."""
     assert refused(checks=NormBounds(max_norm=10.0), max_abs=5.0).startswith(
@@ -207,7 +240,8 @@ def test_what_is_no_check_is_refused(value: object) -> None:
         of(checks=value)
     assert str(caught.value).endswith(
         "is not a check; write limits by keyword, or pass one of Finite, Reaches, NormBounds, "
-        "PerturbationStability, Balance, Numeric"
+        "PerturbationStability, Balance, Numeric, or a value with name, plan(plan) and "
+        "judge(measurement) (pytest_gradcheck.Check)"
     )
 
 
