@@ -32,14 +32,19 @@ if TYPE_CHECKING:
         PrecisionError,
         UsageError,
     )
-    from pytest_gradcheck.records import Measurement, Verdict
+    from pytest_gradcheck.records import Measurement, Series, SeriesVerdict, Verdict
+    from pytest_gradcheck.series.rows import StepProbe
+    from pytest_gradcheck.series.rules import RULES, Rule
+    from pytest_gradcheck.series.run import TrainingRun
     from pytest_gradcheck.session.fixture import GradCheck
     from pytest_gradcheck.snapshot import GradientSnapshotExtension
     from pytest_gradcheck.strategies import points
+    from pytest_gradcheck.watching import watch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "RULES",
     "Balance",
     "BaselineError",
     "Check",
@@ -55,12 +60,18 @@ __all__ = [
     "PrecisionError",
     "Probe",
     "Reaches",
+    "Rule",
+    "Series",
+    "SeriesVerdict",
+    "StepProbe",
+    "TrainingRun",
     "UsageError",
     "Verdict",
     "assert_gradients",
     "check_gradients",
     "measure_gradients",
     "points",
+    "watch",
 ]
 
 _HOMES = {
@@ -82,9 +93,16 @@ _HOMES = {
     "UsageError": "errors",
     "GradCheck": "session.fixture",
     "Measurement": "records",
+    "Series": "records",
+    "SeriesVerdict": "records",
     "Verdict": "records",
+    "StepProbe": "series.rows",
+    "RULES": "series.rules",
+    "Rule": "series.rules",
+    "TrainingRun": "series.run",
     "GradientSnapshotExtension": "snapshot",
     "points": "strategies",
+    "watch": "watching",
 }
 
 

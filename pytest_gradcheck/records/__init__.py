@@ -35,7 +35,17 @@ from pytest_gradcheck.records.objective import (
     Precision,
     Scalar,
 )
+from pytest_gradcheck.records.series import (
+    Metric,
+    MetricBaseline,
+    Series,
+    SeriesBaseline,
+    SeriesVerdict,
+)
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
+
+Kept = Measurement | SeriesBaseline
+"""What an entry of a baseline file holds: a gradient, or what is kept of a training run."""
 
 __all__ = [
     "ArrayView",
@@ -48,7 +58,10 @@ __all__ = [
     "Finding",
     "GradientStats",
     "Jitter",
+    "Kept",
     "Measurement",
+    "Metric",
+    "MetricBaseline",
     "Noise",
     "Objective",
     "Outcome",
@@ -57,6 +70,9 @@ __all__ = [
     "Precision",
     "Sample",
     "Scalar",
+    "Series",
+    "SeriesBaseline",
+    "SeriesVerdict",
     "Sketch",
     "TierNoise",
     "Verdict",

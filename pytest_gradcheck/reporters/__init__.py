@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.records import Scalar, Verdict
+from pytest_gradcheck.records import Scalar, SeriesVerdict, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,12 +61,12 @@ class ReportEntry:
     drifted: bool = False
     failed: tuple[str, ...] = ()
     seconds: float = 0.0
-    verdict: Verdict | None = None
+    verdict: Verdict | SeriesVerdict | None = None
 
     @classmethod
     def of(
         cls,
-        verdict: Verdict,
+        verdict: Verdict | SeriesVerdict,
         *,
         node_id: str,
         outcome: str,

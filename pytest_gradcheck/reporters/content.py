@@ -1,14 +1,17 @@
 """What machines read in a report, the same for every format.
 
 Each call has its ``config``, what was asked of it, and its ``metrics``, one flat table of numbers.
-Its ``verdict`` is everything: `pytest_gradcheck.serialize.from_json` makes a `Verdict` of it again.
+Of a training run there is ``series`` as well: every metric, step by step. Its ``verdict`` is
+everything: `pytest_gradcheck.serialize.from_json` makes a `Verdict`, or a `SeriesVerdict`, of it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_gradcheck.records import SeriesVerdict
 from pytest_gradcheck.reporters import SCHEMA_VERSION
+from pytest_gradcheck.reporters.series_content import series_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["entry_content", "report_content"]
 
 
-def report_content(report: Report, convert: Callable[[Verdict], Any]) -> dict[str, Any]:
+def report_content(report: Report, convert: Callable[[Any], Any]) -> dict[str, Any]:
     """Return a whole report as plain data, with the calls under ``calls``.
 
     Args:
@@ -41,7 +44,7 @@ def report_content(report: Report, convert: Callable[[Verdict], Any]) -> dict[st
     }
 
 
-def entry_content(entry: ReportEntry, convert: Callable[[Verdict], Any]) -> dict[str, Any]:
+def entry_content(entry: ReportEntry, convert: Callable[[Any], Any]) -> dict[str, Any]:
     """Return one call as plain data.
 
     Args:
@@ -58,10 +61,19 @@ def entry_content(entry: ReportEntry, convert: Callable[[Verdict], Any]) -> dict
         "reason": entry.reason,
         "drifted": entry.drifted,
         "failed": list(entry.failed),
-        "config": _config(verdict) if verdict else {},
-        "metrics": {**_metrics(verdict.measurement), "seconds": entry.seconds} if verdict else {},
+        **_told(verdict, entry.seconds),
         "verdict": convert(verdict) if verdict else None,
     }
+
+
+def _told(verdict: Verdict | SeriesVerdict | None, seconds: float) -> dict[str, Any]:
+    """Return what was asked of a call and the numbers it led to; of a series, every step's too."""
+    if verdict is None:
+        return {"config": {}, "metrics": {}}
+    if isinstance(verdict, SeriesVerdict):
+        return series_content(verdict)
+    metrics = {**_metrics(verdict.measurement), "seconds": seconds}
+    return {"config": _config(verdict), "metrics": metrics}
 
 
 def _config(verdict: Verdict) -> dict[str, Any]:

@@ -8,28 +8,26 @@ Requirements:
 from __future__ import annotations
 
 import json
-import os
-import shlex
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from pytest_gradcheck import api, store
+from pytest_gradcheck import api
 from pytest_gradcheck.checks.drift import moved_parameters
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.recording import recorded, sensitivity
 from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.reporters import ReportEntry
-from pytest_gradcheck.serialize import to_json
-from pytest_gradcheck.session.baselines import Address, Decision, settle, unfit
+from pytest_gradcheck.serialize import to_json, unstorable
+from pytest_gradcheck.session.addressing import address_of
+from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settle
 from pytest_gradcheck.session.ledger import Call, Found
 from pytest_gradcheck.session.marker import layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import pytest
 
     from pytest_gradcheck.limits import Limits
     from pytest_gradcheck.records import CheckResult, Objective, Verdict
@@ -46,7 +44,7 @@ def check(
     model: object,
     loss: Callable[[], object] | None,
     options: Mapping[str, Any],
-) -> Decision:
+) -> Decision[Verdict]:
     """Return what is to be said of the gradients of a model, and note it on the desk.
 
     Args:
@@ -63,7 +61,7 @@ def check(
     here = (f"the call in {item.name}", written)
     limits = parse(*layers(item, run.settings.limits), here)
     objective = api.source(model, loss, **given)
-    address = _address(item, run, objective, label)
+    address = address_of(item, run, objective.device, label)
     decision, found = _decide(objective, limits, address, run, label)
     call = _call(decision, address, found, run)
     desk.calls.append(call)
@@ -73,13 +71,13 @@ def check(
 
 def _decide(
     objective: Objective, limits: Limits, address: Address, run: Run, label: str
-) -> tuple[Decision, Found]:
+) -> tuple[Decision[Verdict], Found]:
     """Measure and judge, and hold against the baseline if the run has any."""
     top = run.settings.top
     if run.settings.mode == "off" or not limits.drift:
         verdict = api.judged(objective, limits, name=label, top=top)
         return Decision(verdict=verdict), "off"
-    stored = run.shelf.find(address)
+    stored = of_kind(run.shelf.find(address), Measurement, address)
     baseline = stored if isinstance(stored, Measurement) else None
     verdict = api.judged(objective, limits, baseline=baseline, name=label, top=top, keep=True)
     decision = settle(
@@ -96,33 +94,12 @@ def _decide(
     return decision, "missing" if stored is None else "compared"
 
 
-def _address(item: pytest.Item, run: Run, objective: Objective, label: str) -> Address:
-    """Return where the baseline of a call lies."""
-    variant = run.settings.variant
-    if variant is None:
-        variant = "" if objective.device == "cpu" else objective.device
-    classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
-    # Not the node id: xdist's load groups append themselves to it.
-    test = "::".join([*classes, item.name])
-    function = getattr(item, "originalname", None) or item.name
-    folder = item.config.invocation_params.dir
-    words = ["pytest", f"{Path(os.path.relpath(item.path, folder)).as_posix()}::{test}"]
-    words.append("--grad-baseline-update")
-    if run.settings.variant is not None:
-        words.append(f"--grad-variant={run.settings.variant or 'default'}")
-    return Address(
-        path=store.locate(item.path, function, variant),
-        key=f"{test}::{label}" if label else test,
-        command=shlex.join(words),
-    )
-
-
-def _call(decision: Decision, address: Address, found: Found, run: Run) -> Call:
+def _call(decision: Decision[Verdict], address: Address, found: Found, run: Run) -> Call:
     """Return what a call has to say to the process that keeps the ledger."""
     verdict = decision.verdict
     entry = ReportEntry.of(verdict, node_id="", outcome="", baseline=found)
     told = run.settings.reports or entry.failed or decision.tolerated
-    problem = unfit(decision.entry) if decision.entry else ""
+    problem = unstorable(decision.entry) if decision.entry else ""
     keep = decision.entry is not None and not problem
     drift = verdict.result("drift")
     return Call(
@@ -136,7 +113,7 @@ def _call(decision: Decision, address: Address, found: Found, run: Run) -> Call:
         moved=_moved(verdict),
         reason="" if drift is None or found == "compared" else _first(drift),
         unfit=problem,
-        sees=_sees(decision.entry) if keep and decision.entry else "",
+        sees=_sees(decision.entry) if keep and isinstance(decision.entry, Measurement) else "",
         seconds=entry.seconds,
         entry=to_json(decision.entry) if keep else None,
         verdict=to_json(verdict) if told else None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck import __version__, store
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.records import Verdict
+from pytest_gradcheck.records import SeriesVerdict, Verdict
 from pytest_gradcheck.reporters import Report, ReportEntry, write_report
 from pytest_gradcheck.serialize import from_json
 from pytest_gradcheck.session import commit
@@ -152,8 +152,17 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: commit.Changes) -> R
         drifted=call.drifted,
         failed=tuple(call.failed),
         seconds=call.seconds,
-        verdict=from_json(Verdict, call.verdict) if call.verdict else None,
+        verdict=_verdict(call),
     )
+
+
+def _verdict(call: Call) -> Verdict | SeriesVerdict | None:
+    """Return the verdict that a call sent, if it sent one."""
+    if not call.verdict:
+        return None
+    if call.kind == "series":
+        return from_json(SeriesVerdict, call.verdict)
+    return from_json(Verdict, call.verdict)
 
 
 def _notes(run: Run) -> Iterator[str]:
@@ -180,7 +189,8 @@ def _environment(run: Run) -> dict[str, Any]:
     }
     for _, call in run.ledger.calls:
         if call.verdict:
-            found |= call.verdict["measurement"]["packages"]
+            part = "series" if call.kind == "series" else "measurement"
+            found |= call.verdict[part]["packages"]
     return found
 
 

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck import store
 from pytest_gradcheck.errors import BaselineError
-from pytest_gradcheck.records import Measurement
+from pytest_gradcheck.records import Measurement, SeriesBaseline
 from pytest_gradcheck.serialize import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_gradcheck.records import Kept
     from pytest_gradcheck.session.ledger import Call
 
 __all__ = ["Changes", "prune", "record", "unused"]
@@ -56,7 +57,7 @@ def record(ready: Mapping[Path, Mapping[str, Call]], changes: Changes) -> None:
         changes: to add to.
     """
     for path, calls in sorted(ready.items()):
-        new = {key: from_json(Measurement, call.entry) for key, call in calls.items()}
+        new = {key: _entry(call) for key, call in calls.items()}
         try:
             old = dict(store.read(path).entries)
         except BaselineError:
@@ -130,6 +131,13 @@ def plain(path: Path) -> Path:
     return path.with_name(f"{path.stem.partition('@')[0]}.json")
 
 
+def _entry(call: Call) -> Kept:
+    """Return what a call recorded."""
+    if call.kind == "series":
+        return from_json(SeriesBaseline, call.entry)
+    return from_json(Measurement, call.entry)
+
+
 def _folder(module: Path) -> Path:
     """Return where the baselines of a test module lie."""
     return store.locate(module, "any").parent
@@ -153,7 +161,7 @@ def _keys(path: Path) -> set[str]:
     return found
 
 
-def _environment(entries: Iterable[Measurement]) -> dict[str, Any]:
+def _environment(entries: Iterable[Kept]) -> dict[str, Any]:
     """Return what the entries were recorded with."""
     found: dict[str, Any] = {"python": platform.python_version(), "platform": _machine()}
     for entry in entries:

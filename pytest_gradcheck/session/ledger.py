@@ -48,6 +48,7 @@ class Call:
         seconds: that evaluating the model took.
         entry: what to record, as JSON data.
         verdict: as JSON data, where somebody will read it.
+        kind: what was judged: a ``gradient``, or a ``series`` of training steps.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Call:
     seconds: float = 0.0
     entry: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None
+    kind: Literal["gradient", "series"] = "gradient"
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ import pytest
 from pytest_gradcheck import check_gradients, store
 from pytest_gradcheck.checks.drift import recordable
 from pytest_gradcheck.errors import BaselineError
-from pytest_gradcheck.session.baselines import Address, Decision, Shelf, settle, unfit
+from pytest_gradcheck.serialize import unstorable
+from pytest_gradcheck.session.baselines import Address, Decision, Shelf, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,15 +146,15 @@ def test_an_unreadable_file_is_made_anew_on_request(address: Address, mode: Mode
 
 def test_a_measurement_that_can_be_stored_is_fit(stored: Measurement) -> None:
     """Nothing may speak against a finite measurement."""
-    assert unfit(stored) == ""
+    assert unstorable(stored) == ""
 
 
 def test_a_measurement_that_is_not_finite_is_unfit(stored: Measurement) -> None:
     """NaN and Inf must never become a baseline, wherever they are."""
     native = replace(stored.native, value=float("nan"))
-    assert "NaN or Inf" in unfit(replace(stored, native=native))
+    assert "NaN or Inf" in unstorable(replace(stored, native=native))
     wild = replace(stored.samples[0], value=float("inf"))
-    assert "NaN or Inf" in unfit(replace(stored, samples=(wild,)))
+    assert "NaN or Inf" in unstorable(replace(stored, samples=(wild,)))
 
 
 def test_a_file_is_read_once_a_run(address: Address, stored: Measurement) -> None:
