@@ -48,3 +48,18 @@ def test_penalty_ignores_sample_size(gradcheck: GradCheck) -> None:
     once = gradcheck.measure({"codes": codes}, lambda: causal.entanglement(codes))
     doubled = gradcheck.measure({"codes": twice}, lambda: causal.entanglement(twice))
     assert doubled.value == pytest.approx(once.value)
+
+
+def test_training(gradcheck: GradCheck) -> None:
+    """Thirty steps bring the loss down, and none of them is clipped."""
+    torch.manual_seed(0)
+    learner, observed = causal.small_learner(), causal.standardise(causal.weather())
+    optimizer = torch.optim.Adam(learner.parameters(), lr=1e-2)
+    with gradcheck.watch(learner) as run:
+        for _ in range(30):
+            optimizer.zero_grad()
+            terms = learner.losses(observed)
+            run.log(components=terms)
+            torch.stack([*terms.values()]).sum().backward()
+            torch.nn.utils.clip_grad_norm_(learner.parameters(), 10.0)
+            optimizer.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from pytest_gradcheck.session.fixture import GradCheck
 from torch import Tensor
 
@@ -55,3 +56,18 @@ def test_in_use(gradcheck: GradCheck, net: PriorityNet, batch: tuple[Tensor, Ten
     """With running statistics instead of the batch's own, the network stays trainable."""
     net.eval()
     gradcheck(net, lambda: priority.losses(net, *batch))
+
+
+def test_training(gradcheck: GradCheck, net: PriorityNet) -> None:
+    """Two epochs bring the loss down, rarely clipped, and no loss takes over."""
+    features, urgency = priority.cases(20 * priority.BATCH)
+    batches = [*zip(features.split(priority.BATCH), urgency.split(priority.BATCH), strict=True)]
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    with gradcheck.watch(net, epoch=20, max_share=0.55) as run:
+        for batch in batches * 2:
+            optimizer.zero_grad()
+            terms = priority.losses(net, *batch)
+            run.log(components=terms)
+            torch.stack([*terms.values()]).sum().backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 3.5)
+            optimizer.step()

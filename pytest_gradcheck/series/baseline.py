@@ -113,9 +113,10 @@ def _kept(metric: Metric, series: Series) -> MetricBaseline:
             head_allowance=_EXACT * scale,
             mean_allowance=_EXACT * scale,
         )
-    if metric.group == "parameter":  # small ones are noise beside the whole gradient
-        norms = series.matching(f"{metric.source}.norm" if metric.source else "norm")
-        scale = max(scale, 1e-2 * max((max(map(abs, n.values)) for n in norms), default=0.0))
+    whole = {"parameter": "norm", "component": "loss"}.get(metric.group)
+    if whole is not None:  # what is small beside the whole is noise
+        found = series.matching(f"{metric.source}.{whole}" if metric.source else whole)
+        scale = max(scale, 1e-2 * max((max(map(abs, m.values)) for m in found), default=0.0))
     size = sum(map(abs, values)) / len(values)
     scatter = trend(metric.steps, values).spread / math.sqrt(min(TAIL, len(values)))
     least = 2 / min(TAIL, len(values)) if metric.key in _COUNTED else _HEAD * scale

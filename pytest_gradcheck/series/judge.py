@@ -34,12 +34,17 @@ def judge_series(
     """
     results = tuple(_judged(rule, series) for rule in rules)
     failed = {result.check for result in results if result.outcome == "failed"}
+    sound = any(r.check == "inputs" and r.outcome == "passed" and not r.findings for r in results)
     return SeriesVerdict(
         name=name,
         series=series,
         results=results,
         limits=dict(limits or {}),
-        next_steps=tuple(next_steps((r for r in rules if r.name in failed), series)),
+        next_steps=tuple(
+            step
+            for step in next_steps((r for r in rules if r.name in failed), series)
+            if not (sound and step.startswith("input scale:"))  # seen, and not the cause
+        ),
     )
 
 
