@@ -35,6 +35,13 @@ from pytest_gradcheck.records.objective import (
     Precision,
     Scalar,
 )
+from pytest_gradcheck.records.replicates import (
+    Estimate,
+    ParameterReplicates,
+    Replicate,
+    Replicates,
+    WeightStats,
+)
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
@@ -44,6 +51,7 @@ __all__ = [
     "ComponentStats",
     "DirectionalDerivative",
     "Element",
+    "Estimate",
     "Evaluation",
     "Finding",
     "GradientStats",
@@ -52,12 +60,16 @@ __all__ = [
     "Noise",
     "Objective",
     "Outcome",
+    "ParameterReplicates",
     "ParameterStats",
     "PointStats",
     "Precision",
+    "Replicate",
+    "Replicates",
     "Sample",
     "Scalar",
     "Sketch",
     "TierNoise",
     "Verdict",
+    "WeightStats",
 ]
