@@ -42,6 +42,7 @@ from pytest_gradcheck.records.replicates import (
     Replicates,
     WeightStats,
 )
+from pytest_gradcheck.records.table import Table
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "Sample",
     "Scalar",
     "Sketch",
+    "Table",
     "TierNoise",
     "Verdict",
     "WeightStats",

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.reporters.markup import code, count, number, prose, table
+from pytest_gradcheck.reporters.replicates import replicate_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,8 @@ def measured_lines(
     yield from _parameters(measurement, baseline, top)
     yield from _samples(measurement)
     yield from _directional(measurement)
+    if measurement.replicates:
+        yield from replicate_lines(measurement.replicates, top=top)
 
 
 def _point(measurement: Measurement, baseline: Measurement | None) -> Iterator[str]:
