@@ -17,6 +17,7 @@ from pytest_gradcheck.records.gradient import (
     Element,
     GradientStats,
     ParameterStats,
+    Push,
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (
@@ -55,6 +56,7 @@ __all__ = [
     "ParameterStats",
     "PointStats",
     "Precision",
+    "Push",
     "Sample",
     "Scalar",
     "Sketch",
