@@ -36,6 +36,13 @@ from pytest_gradcheck.records.objective import (
     Precision,
     Scalar,
 )
+from pytest_gradcheck.records.replicates import (
+    Estimate,
+    ParameterReplicates,
+    Replicate,
+    Replicates,
+    WeightStats,
+)
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
@@ -45,6 +52,7 @@ __all__ = [
     "ComponentStats",
     "DirectionalDerivative",
     "Element",
+    "Estimate",
     "Evaluation",
     "Finding",
     "GradientStats",
@@ -53,13 +61,17 @@ __all__ = [
     "Noise",
     "Objective",
     "Outcome",
+    "ParameterReplicates",
     "ParameterStats",
     "PointStats",
     "Precision",
     "Push",
+    "Replicate",
+    "Replicates",
     "Sample",
     "Scalar",
     "Sketch",
     "TierNoise",
     "Verdict",
+    "WeightStats",
 ]
