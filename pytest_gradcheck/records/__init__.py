@@ -21,8 +21,10 @@ from pytest_gradcheck.records.gradient import (
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (
+    POINT_STORED,
     DirectionalDerivative,
     Measurement,
+    Mismatch,
     PointStats,
     Sample,
 )
@@ -35,10 +37,12 @@ from pytest_gradcheck.records.objective import (
     Objective,
     Precision,
     Scalar,
+    Start,
 )
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
+    "POINT_STORED",
     "ArrayView",
     "CheckResult",
     "ComponentEvaluation",
@@ -50,6 +54,7 @@ __all__ = [
     "GradientStats",
     "Jitter",
     "Measurement",
+    "Mismatch",
     "Noise",
     "Objective",
     "Outcome",
@@ -60,6 +65,7 @@ __all__ = [
     "Sample",
     "Scalar",
     "Sketch",
+    "Start",
     "TierNoise",
     "Verdict",
 ]

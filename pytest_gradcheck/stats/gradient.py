@@ -18,6 +18,7 @@ import numpy as np
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.point import to_numpy
 from pytest_gradcheck.records import (
+    POINT_STORED,
     ArrayView,
     Evaluation,
     GradientStats,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["gradient_stats", "parameter_stats", "point_stats"]
-
-POINT_STORED = 4096
 
 _SMALL_CHUNK = 4 * LANES  # 131 kB in float64: a small model's measurement stays small
 _LARGE_CHUNK = 16 * LANES
