@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         PrecisionError,
         UsageError,
     )
+    from pytest_gradcheck.posterior import posterior_points
     from pytest_gradcheck.records import Measurement, Verdict
     from pytest_gradcheck.session.fixture import GradCheck
     from pytest_gradcheck.snapshot import GradientSnapshotExtension
@@ -63,6 +64,7 @@ __all__ = [
     "check_gradients",
     "measure_gradients",
     "points",
+    "posterior_points",
 ]
 
 _HOMES = {
@@ -88,6 +90,7 @@ _HOMES = {
     "Verdict": "records",
     "GradientSnapshotExtension": "snapshot",
     "points": "strategies",
+    "posterior_points": "posterior",
 }
 
 

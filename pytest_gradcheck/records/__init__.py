@@ -21,8 +21,10 @@ from pytest_gradcheck.records.gradient import (
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (
+    POINT_STORED,
     DirectionalDerivative,
     Measurement,
+    Mismatch,
     PointStats,
     Sample,
 )
@@ -35,6 +37,7 @@ from pytest_gradcheck.records.objective import (
     Objective,
     Precision,
     Scalar,
+    Start,
 )
 from pytest_gradcheck.records.replicates import (
     Estimate,
@@ -46,6 +49,7 @@ from pytest_gradcheck.records.replicates import (
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
+    "POINT_STORED",
     "ArrayView",
     "CheckResult",
     "ComponentEvaluation",
@@ -58,6 +62,7 @@ __all__ = [
     "GradientStats",
     "Jitter",
     "Measurement",
+    "Mismatch",
     "Noise",
     "Objective",
     "Outcome",
@@ -71,6 +76,7 @@ __all__ = [
     "Sample",
     "Scalar",
     "Sketch",
+    "Start",
     "TierNoise",
     "Verdict",
     "WeightStats",
