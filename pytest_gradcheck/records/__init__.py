@@ -46,6 +46,7 @@ from pytest_gradcheck.records.replicates import (
     Replicates,
     WeightStats,
 )
+from pytest_gradcheck.records.table import Table
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "Scalar",
     "Sketch",
     "Start",
+    "Table",
     "TierNoise",
     "Verdict",
     "WeightStats",
