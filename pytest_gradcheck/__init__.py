@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_gradcheck.checks import (
         Balance,
         Check,
+        Concentration,
         Finite,
         NormBounds,
         Numeric,
@@ -43,6 +44,7 @@ __all__ = [
     "Balance",
     "BaselineError",
     "Check",
+    "Concentration",
     "Finite",
     "GradCheck",
     "GradientError",
@@ -70,6 +72,7 @@ _HOMES = {
     "measure_gradients": "api",
     "Balance": "checks",
     "Check": "checks",
+    "Concentration": "checks",
     "Finite": "checks",
     "NormBounds": "checks",
     "Numeric": "checks",
