@@ -1,4 +1,4 @@
-"""What holds for every test: the machine that runs them is not to be written to by what they run."""
+"""What holds for every test: what it runs never writes to the machine that runs it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ __all__ = ["run"]
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one line for each problem; exit 1 where one is an error."""
-    files = baseline_files(map(Path, arguments.paths or ["."]))
+    files = baseline_files([Path(name) for name in arguments.paths or ["."]])
     found: list[Problem] = []
     for file in files:
         found += of_file(file, most=arguments.max_kb * 1024)
@@ -29,11 +29,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([asdict(problem) for problem in found])
         return 1 if bad else 0
+    quiet = [problem for problem in found if problem.code == "dirty" and not arguments.strict]
     for problem in found:
+        if problem in quiet:
+            continue
         where = f"{problem.file}::{problem.key}" if problem.key else problem.file
         level = coloured(problem.level, "red" if problem.level == "error" else "yellow")
         line(f"{where}: {level}: {problem.text} [{problem.code}]")
-    counts = Counter(problem.level for problem in found)
+    if quiet:
+        line(f"{len(quiet)} recorded while the project had uncommitted changes (--strict lists)")
+    counts = Counter(problem.level for problem in found if problem not in quiet)
     said = ", ".join(f"{n} {level}{'s' * (n > 1)}" for level, n in sorted(counts.items()))
     line(f"{len(files)} baseline files: {said or 'no problem'}")
     return 1 if bad else 0

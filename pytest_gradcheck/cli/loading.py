@@ -15,7 +15,7 @@ from pytest_gradcheck.records import Measurement, Scalar
 from pytest_gradcheck.reporters import ReportEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from pytest_gradcheck.reporters import Report
 
@@ -96,7 +96,7 @@ def from_report(report: Report) -> Iterator[Item]:
             )
 
 
-def baseline_files(paths: Iterable[Path]) -> list[Path]:
+def baseline_files(paths: Sequence[Path]) -> list[Path]:
     """Return the baseline files at or under some paths, sorted.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["coloured", "line", "number", "print_json", "table"]
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
+_SGR = re.compile(r"(\x1b\[[0-9]{1,2}m)")
 _MOST = 60  # characters of a cell
 
 
@@ -75,4 +77,8 @@ def _shortened(cell: Any) -> str:  # noqa: ANN401 - whatever can be shown
 
 def _visible(text: str) -> str:
     """Return text in which nothing but our own colours speaks to the terminal."""
-    return "".join(c if c.isprintable() or c == "\x1b" else ascii(c)[1:-1] for c in text)
+    parts = _SGR.split(text)
+    return "".join(
+        part if i % 2 else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in part)
+        for i, part in enumerate(parts)
+    )

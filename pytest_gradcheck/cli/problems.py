@@ -73,10 +73,7 @@ def of_file(path: Path, *, most: int) -> Iterator[Problem]:
         yield _unreadable(name, data, str(error).removeprefix(f"{name} "))
         return
     if file.environment.get(DIRTY):
-        text = (
-            "recorded from a tree with changes that no commit had: whether the committed code "
-            "gives these gradients is for a run to say"
-        )
+        text = "recorded while files of the project had changes that no commit held"
         yield Problem(file=name, code="dirty", level="warning", text=text)
     yield from _orphans(path, list(file.entries))
 
@@ -128,8 +125,12 @@ def _orphans(path: Path, keys: list[str]) -> Iterator[Problem]:
         return
     for key in keys:
         names = key.partition("[")[0].split("::")
+        text = ""
         if tests is not None and not _has(tests, names):
             text = f"{modules[0].name} has no such test: {remedy}"
+        elif all(store.locate(modules[0], name) != store.plain(path.absolute()) for name in names):
+            text = "the baselines of that test are in another file, so nobody reads this one"
+        if text:
             yield Problem(file=shown(path), key=key, code="orphan", text=text)
 
 

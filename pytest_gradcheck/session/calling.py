@@ -117,7 +117,7 @@ def _decide(
     offered = Offered(entry=decision.entry, action=decision.action)
     if run.settings.offers and _is_about_the_baseline(decision):
         offered = _offered(
-            partial(settled, mode="update"), "create" if baseline is None else "rewrite"
+            partial(settled, mode="update"), decision, "create" if stored is None else "rewrite"
         )
     if baseline is not None and offered.action:
         offered = replace(offered, replaces=digest(baseline))
@@ -127,13 +127,18 @@ def _decide(
 
 
 def _is_about_the_baseline(decision: Decision) -> bool:
-    """Return whether an update would record something, and nothing else speaks against it."""
+    """Return whether an update would have something to record."""
     failed = {result.check for result in decision.verdict.failures}
-    return not decision.action and (failed == {"drift"} or decision.tolerated is not None)
+    return not decision.action and ("drift" in failed or decision.tolerated is not None)
 
 
-def _offered(update: Callable[[], Decision], action: Action) -> Offered:
-    """Return what an update would record, or why it cannot; the failure at hand goes first."""
+def _offered(update: Callable[[], Decision], decision: Decision, action: Action) -> Offered:
+    """Return what an update would record, or why it cannot; the failure at hand goes first.
+
+    Nothing is measured where another check failed too: nothing would be recorded.
+    """
+    if {result.check for result in decision.verdict.failures} - {"drift"}:
+        return Offered(action=action)
     try:
         decision = update()
     except Exception as error:  # noqa: BLE001 - of the user's model, when moved by its noise

@@ -76,7 +76,7 @@ def _is_last(frame: FrameType, line: int) -> bool:
             body = last.body
             continue
         low, high = last.lineno, last.end_lineno or last.lineno
-        simple = isinstance(last, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return)
+        simple = isinstance(last, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return | ast.Raise)
         return simple and low <= line - start + 2 <= high
     return False
 

@@ -103,7 +103,7 @@ class Run:
     def inspect(self, items: Iterable[pytest.Item]) -> None:
         """Find the tests that use the plugin wrongly."""
         for item in items:
-            self.census.selected += 1
+            self.census.select(item.nodeid)
             text = complaint(item, self.settings.limits)
             if text:
                 self.complaints[item.nodeid] = text
