@@ -78,7 +78,7 @@ _FACTS = {  # what a tensor says of itself in either precision
     *(torch.Tensor.size, torch.Tensor.dim, torch.Tensor.numel, torch.Tensor.stride),
     *(torch.Tensor.is_floating_point, torch.Tensor.is_complex, torch.Tensor.is_contiguous),
 }
-_TELLING = {torch.Tensor.dtype.__get__, torch.Tensor.type}
+_TELLING = {*(getattr(torch.Tensor, name).__get__ for name in ("dtype",)), torch.Tensor.type}
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
