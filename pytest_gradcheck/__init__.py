@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from pytest_gradcheck.estimators import Comparison
+    from pytest_gradcheck.posterior import posterior_points
     from pytest_gradcheck.records import Measurement, Replicates, Verdict
     from pytest_gradcheck.session.fixture import GradCheck
     from pytest_gradcheck.snapshot import GradientSnapshotExtension
@@ -75,6 +76,7 @@ __all__ = [
     "compare_gradients",
     "measure_gradients",
     "points",
+    "posterior_points",
     "replicate_gradients",
     "sweep_gradients",
     "weights",
@@ -110,6 +112,7 @@ _HOMES = {
     "Verdict": "records",
     "GradientSnapshotExtension": "snapshot",
     "points": "strategies",
+    "posterior_points": "posterior",
 }
 
 

@@ -17,11 +17,14 @@ from pytest_gradcheck.records.gradient import (
     Element,
     GradientStats,
     ParameterStats,
+    Push,
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (
+    POINT_STORED,
     DirectionalDerivative,
     Measurement,
+    Mismatch,
     PointStats,
     Sample,
 )
@@ -34,6 +37,7 @@ from pytest_gradcheck.records.objective import (
     Objective,
     Precision,
     Scalar,
+    Start,
 )
 from pytest_gradcheck.records.replicates import (
     Estimate,
@@ -46,6 +50,7 @@ from pytest_gradcheck.records.table import Table
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
+    "POINT_STORED",
     "ArrayView",
     "CheckResult",
     "ComponentEvaluation",
@@ -58,6 +63,7 @@ __all__ = [
     "GradientStats",
     "Jitter",
     "Measurement",
+    "Mismatch",
     "Noise",
     "Objective",
     "Outcome",
@@ -65,11 +71,13 @@ __all__ = [
     "ParameterStats",
     "PointStats",
     "Precision",
+    "Push",
     "Replicate",
     "Replicates",
     "Sample",
     "Scalar",
     "Sketch",
+    "Start",
     "Table",
     "TierNoise",
     "Verdict",

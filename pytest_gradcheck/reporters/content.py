@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["entry_content", "report_content"]
 
 
-def report_content(report: Report, convert: Callable[[Verdict], Any]) -> dict[str, Any]:
+def report_content(report: Report, convert: Callable[[object], Any]) -> dict[str, Any]:
     """Return a whole report as plain data, with the calls under ``calls``.
 
     Args:
         report: what the run found out.
-        convert: makes plain data of a verdict.
+        convert: makes plain data of a record: a verdict, an offer.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -38,16 +38,17 @@ def report_content(report: Report, convert: Callable[[Verdict], Any]) -> dict[st
         "unused": list(report.unused),
         "pruned": list(report.pruned),
         "notes": list(report.notes),
+        "coverage": convert(report.coverage) if report.coverage else None,
         "calls": [entry_content(entry, convert) for entry in report.entries],
     }
 
 
-def entry_content(entry: ReportEntry, convert: Callable[[Verdict], Any]) -> dict[str, Any]:
+def entry_content(entry: ReportEntry, convert: Callable[[object], Any]) -> dict[str, Any]:
     """Return one call as plain data.
 
     Args:
         entry: what became of the call.
-        convert: makes plain data of a verdict.
+        convert: makes plain data of a record: a verdict, an offer.
     """
     verdict = entry.verdict
     return {
@@ -59,6 +60,11 @@ def entry_content(entry: ReportEntry, convert: Callable[[Verdict], Any]) -> dict
         "reason": entry.reason,
         "drifted": entry.drifted,
         "failed": list(entry.failed),
+        "source": entry.source,
+        "line": entry.line,
+        "file": entry.file,
+        "key": entry.key,
+        "offer": convert(entry.offer) if entry.offer else None,
         "config": _config(verdict) if verdict else {},
         "metrics": {**_metrics(verdict.measurement), "seconds": entry.seconds} if verdict else {},
         "per_replicate": replicate_series(verdict.measurement.replicates) if verdict else [],

@@ -93,7 +93,10 @@ class GradCheck(Studies):
         if decision.tolerated is not None:
             warnings.warn(self._story(decision.tolerated), GradientDriftWarning, stacklevel=2)
         if not decision.verdict.passed:
-            raise GradientError(self._story(decision.verdict)) from None
+            failure = GradientError(self._story(decision.verdict))
+            if {result.check for result in decision.verdict.failures} == {"drift"}:
+                self._desk.raised = failure
+            raise failure from None
         return decision.verdict
 
     def measure(
