@@ -94,11 +94,14 @@ def test_seeds_that_are_not_finite() -> None:
     assert finding.text == "2 of 4 are not finite: seed 7, 9"
 
 
-@pytest.mark.parametrize("limit", ["min_ess", "max_weight"])
-def test_a_limit_of_weights_needs_weights(limit: str) -> None:
+@pytest.mark.parametrize(
+    ("limit", "check"),
+    [("min_ess", Concentration(min_ess=2.0)), ("max_weight", Concentration(max_weight=2.0))],
+)
+def test_a_limit_of_weights_needs_weights(limit: str, check: Concentration) -> None:
     """A loss that reports no weights must not pass a limit on them."""
     with pytest.raises(UsageError, match=f"{limit}=2 has nothing to act on: the loss of 'arrays'"):
-        judged(Concentration(**{limit: 2.0}))
+        judged(check)
 
 
 def test_without_replicates_the_check_is_skipped() -> None:

@@ -13,7 +13,7 @@ from tests.replicated import SIGNAL, noisy
 POINT = {name: np.ones_like(one) for name, one in SIGNAL.items()}
 
 
-def compared(**others: dict[str, float]) -> Comparison:
+def compared(**others: dict[str, Any]) -> Comparison:
     """Return the comparison of a noisy estimator with others."""
     losses = {"first": noisy(noise=0.4), **{k: noisy(**v) for k, v in others.items()}}
     return compare_gradients(POINT, losses, replicates=24)
