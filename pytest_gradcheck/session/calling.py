@@ -20,6 +20,7 @@ import pytest
 
 from pytest_gradcheck import api, store
 from pytest_gradcheck.checks.drift import moved_parameters
+from pytest_gradcheck.drift.distribution import summary
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.filing import digest
 from pytest_gradcheck.limits import parse
@@ -218,7 +219,10 @@ def _moved(verdict: Verdict) -> list[str]:
 def _sees(entry: Measurement) -> str:
     """Return the smallest drift that a new baseline can see."""
     smallest, name = sensitivity(entry)
-    return f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
+    seen = f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
+    if entry.replicates is None or entry.replicates.identical:
+        return seen
+    return f"{seen}; where random streams differ, {summary(entry.replicates)}"
 
 
 def _first(result: CheckResult) -> str:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
 
 import pytest
 
 from pytest_gradcheck.session.ending import stopped_early
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def fail() -> None:
@@ -84,7 +81,7 @@ def trying() -> None:
         (trying, True),
     ],
 )
-def test_only_what_nothing_follows_is_the_end(test: Callable[[], None], *, early: bool) -> None:
+def test_only_what_nothing_follows_is_the_end(test: FunctionType, *, early: bool) -> None:
     """A statement left to run anywhere between the test and the failure must count."""
     with pytest.raises(AssertionError) as caught:
         test()
@@ -95,7 +92,8 @@ def test_in_doubt_something_follows() -> None:
     """Where the source or the test cannot be found, nothing may be called the end."""
     scope: dict[str, object] = {"fail": fail}
     exec("def made():\n    fail()\n", scope)  # noqa: S102 - a function without a source
-    made: Any = scope["made"]
+    made = scope["made"]
+    assert isinstance(made, FunctionType)
     with pytest.raises(AssertionError) as caught:
         made()
     assert stopped_early(caught.value.__traceback__, made.__code__)
