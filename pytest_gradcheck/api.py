@@ -151,14 +151,16 @@ def judged(
     name: str = "",
     top: int = 20,
     keep: bool = False,
+    histogram: bool = False,
 ) -> Verdict:
     """Measure an objective, judge it, and compare it with its baseline where there is one.
 
     Where the starting point moved and the baseline kept the whole point, the gradient is compared
-    at the old point. With `keep` the measurement has all that a baseline needs.
+    at the old point. With `keep` the measurement has all that a baseline needs, with `histogram`
+    the distribution of its elements.
     """
     plan = limits.plan(top=top, baseline=keep or baseline is not None)
-    measurement = measure(objective, plan)
+    measurement = measure(objective, dataclasses.replace(plan, histogram=histogram))
     verdict = judge(measurement, limits, name=name)
     if baseline is None or not limits.drift:
         return verdict

@@ -49,9 +49,11 @@ class Plan:
         top: largest elements to keep for each parameter.
         perturbation, directions: extra evaluations, or ``None``.
         shadow: also the gradient in float64, where the model's own precision is another one.
+        histogram: also how the sizes of the elements are distributed, for reports that show it.
     """
 
     top: int = 20
     perturbation: Perturbation | None = None
     directions: Directions | None = None
     shadow: bool = False
+    histogram: bool = False

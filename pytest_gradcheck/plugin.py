@@ -62,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="write a report; the suffix tells the format: .json .jsonl .md .pkl; repeatable",
+        help="write a report; the suffix tells the format: .json .jsonl .md .html .pkl; repeatable",
     )
     group.addoption(
         "--grad-top", type=int, default=20, metavar="N", help="rows in tables (default: 20)"

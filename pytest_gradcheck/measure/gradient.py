@@ -16,6 +16,7 @@ from pytest_gradcheck.plan import Perturbation, Plan
 from pytest_gradcheck.point import perturbed
 from pytest_gradcheck.records import Evaluation, Measurement, Objective, Sample
 from pytest_gradcheck.stats import gradient_stats, point_stats
+from pytest_gradcheck.stats.histogram import histograms
 from pytest_gradcheck.stats.sketch import total_cosine
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     evaluation = objective.value_and_grad()
     _check_shapes(objective, evaluation)
     native = gradient_stats(evaluation, objective.point, top=plan.top)
+    found = histograms(evaluation) if plan.histogram else {}
     shadow, notes = _shadow(objective) if plan.shadow else (None, ())
     derivatives: tuple[DirectionalDerivative, ...] = ()
     if plan.directions is not None and native.finite:
@@ -61,6 +63,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         packages=dict(objective.packages),
         notes=notes,
         seconds=time.perf_counter() - started,
+        histograms=found,
     )
 
 

@@ -7,12 +7,13 @@ Requirements:
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.errors import MissingExtraError, UsageError
 from pytest_gradcheck.records import Scalar, Verdict
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-SUFFIXES = (".json", ".jsonl", ".md", ".pkl")
+SUFFIXES = (".json", ".jsonl", ".md", ".html", ".pkl")
 
 BaselineStatus = Literal["compared", "recorded", "withheld", "missing", "unreadable", "off"]
 
@@ -51,6 +52,7 @@ class ReportEntry:
         failed: names of the checks that failed.
         seconds: spent in evaluating the model.
         verdict: the whole story; ``None`` where only the outcome is known.
+        command: that records the measurement as the new baseline; empty where there is none.
     """
 
     node_id: str
@@ -62,6 +64,7 @@ class ReportEntry:
     failed: tuple[str, ...] = ()
     seconds: float = 0.0
     verdict: Verdict | None = None
+    command: str = ""
 
     @classmethod
     def of(
@@ -145,16 +148,20 @@ def check_suffix(path: Path) -> str:
 
     Raises:
         UsageError: there is no such format; the message lists those there are.
+        MissingExtraError: the format needs a package that is not installed.
     """
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return suffix
-    known = " ".join(SUFFIXES)
-    if suffix == ".html":
-        msg = f"{path.name}: HTML reports are not available in this version; choose one of {known}"
-    else:
+    if suffix not in SUFFIXES:
+        known = " ".join(SUFFIXES)
         msg = f"{path.name}: the format of a report is told by its suffix, one of {known}"
-    raise UsageError(msg)
+        raise UsageError(msg)
+    if suffix == ".html" and importlib.util.find_spec("jinja2") is None:
+        msg = (
+            f"{path.name}: a page needs Jinja2, which is not installed; "
+            'install it with: pip install "pytest-gradcheck[html]"'
+        )
+        raise MissingExtraError(msg)
+    return suffix
 
 
 def write_report(path: Path, report: Report, *, top: int = 20) -> None:
@@ -192,6 +199,10 @@ def _render(suffix: str, report: Report, top: int) -> bytes:
         from pytest_gradcheck.reporters.as_pickle import pickle_bytes
 
         return pickle_bytes(report)
+    if suffix == ".html":
+        from pytest_gradcheck.reporters.html import html_text
+
+        return html_text(report, top=top).encode("utf-8", "backslashreplace")
     from pytest_gradcheck.reporters.markdown import markdown_text
 
     return markdown_text(report, top=top).encode("utf-8", "backslashreplace")

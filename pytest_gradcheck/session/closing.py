@@ -153,6 +153,7 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: commit.Changes) -> R
         failed=tuple(call.failed),
         seconds=call.seconds,
         verdict=from_json(Verdict, call.verdict) if call.verdict else None,
+        command=call.command,
     )
 
 

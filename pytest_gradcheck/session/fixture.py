@@ -8,6 +8,7 @@ Requirements:
 from __future__ import annotations
 
 import warnings
+from shutil import get_terminal_size
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["GradCheck", "grad_snapshot", "gradcheck"]
 
 _OURS = __name__.partition(".")[0]
+_MARGIN = 4  # what pytest writes before each line of a message
 
 
 @pytest.fixture
@@ -129,7 +131,9 @@ class GradCheck:
         """Return the message of a failure."""
         from pytest_gradcheck.explain import explain
 
-        return "\n".join(explain(verdict, verbose=self._item.config.get_verbosity() > 0))
+        verbose = self._item.config.get_verbosity() > 0
+        width = get_terminal_size().columns - _MARGIN
+        return "\n".join(explain(verdict, verbose=verbose, width=width))
 
 
 def _shorn(error: Exception) -> Exception:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -18,9 +18,10 @@ from pytest_gradcheck.session.ledger import Call, Ledger
 from pytest_gradcheck.session.marker import complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pytest_gradcheck.session.baselines import Shelf
+    from pytest_gradcheck.reporters.terminal import Tone
     from pytest_gradcheck.session.closing import Ending
     from pytest_gradcheck.session.settings import Settings
 
@@ -64,6 +65,15 @@ class Desk:
 
 RUN = pytest.StashKey["Run"]()
 DESK = pytest.StashKey[Desk]()
+
+
+_MARKUP: Final[Mapping[Tone, Mapping[str, bool]]] = {
+    "": {},
+    "good": {"green": True},
+    "care": {"yellow": True},
+    "bad": {"red": True},
+    "quiet": {"light": True},
+}
 
 
 class Run:
@@ -137,7 +147,7 @@ class Run:
         if lines or self.ending.problems:
             terminal.write_sep("=", TITLE)
         for line in lines:
-            terminal.write_line(line)
+            terminal.write_line(line.text, **_MARKUP[line.tone])
         for problem in self.ending.problems:
             terminal.write_line(f"ERROR: {problem}", red=True)
         for path in self.ending.written:
