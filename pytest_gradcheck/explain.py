@@ -119,7 +119,8 @@ def _findings(
     subjects = [f"{label} [{name}]" for name in names]
     column = min(max(map(len, subjects), default=0), _SUBJECTS)
     for subject, finding in zip(subjects, told, strict=True):
-        yield from _fitted([f"  {subject:<{column}}  {finding.text}"], width)
+        line = f"  {subject:<{column}}  {finding.text}"
+        yield from [line] if finding.subject == "baseline" else _fitted([line], width)
 
 
 def _table(

@@ -6,11 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pytest_gradcheck.drift.allowance import scale
 from pytest_gradcheck.drift.tier import tiers
-from pytest_gradcheck.stats.sketch import distance
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_gradcheck.drift.tier import Tier
     from pytest_gradcheck.records import Measurement, ParameterStats
 
@@ -56,19 +59,42 @@ def usages(
     found: dict[str, Usage] = {}
     for tier in tiers(measurement, baseline, min_drift):
         whole, old = tier.was.norm, {p.name: p for p in tier.was.parameters}
-        for now in tier.now.parameters:
-            was = old.get(now.name)
-            one = _usage(tier, now, was, whole) if was is not None else None
-            if one and (now.name not in found or one.share > found[now.name].share):
+        pairs = [(p, old[p.name]) for p in tier.now.parameters if p.name in old]
+        fit = [(now, was) for now, was in pairs if _comparable(now, was)]
+        for (now, was), far in zip(fit, _distances(fit), strict=True):
+            one = _usage(tier, now, was, far, whole)
+            if now.name not in found or one.share > found[now.name].share:
                 found[now.name] = one
     return found
 
 
-def _usage(tier: Tier, now: ParameterStats, was: ParameterStats, whole: float) -> Usage | None:
-    """Return what one parameter used in one precision, ``None`` where nobody can say."""
-    if now.sketch is None or was.sketch is None or now.shape != was.shape:
-        return None
-    far, size = distance(now.sketch, was.sketch), scale(was.norm, whole)
+def _comparable(now: ParameterStats, was: ParameterStats) -> bool:
+    """Return whether two gradients can be held against each other."""
+    return now.sketch is not None and was.sketch is not None and now.shape == was.shape
+
+
+def _distances(pairs: Sequence[tuple[ParameterStats, ParameterStats]]) -> list[float]:
+    """Return the distance of each pair, as `stats.sketch.distance`, those of one length at once."""
+    found = [0.0] * len(pairs)
+    lengths: dict[int, list[int]] = {}
+    for i, (now, _) in enumerate(pairs):
+        lengths.setdefault(len(now.sketch.values) if now.sketch else 0, []).append(i)
+    for rows in lengths.values():
+        sides = [[pairs[i][side].sketch for i in rows] for side in (0, 1)]
+        values = [np.array([s.values for s in side if s], dtype=np.float64) for side in sides]
+        norms = [np.array([s.norm for s in side if s], dtype=np.float64) for side in sides]
+        both = (norms[0] > 0) & (norms[1] > 0)
+        a, b = (np.where(both, norm, 1.0) for norm in norms)
+        turn = np.linalg.norm(values[0] / a[:, None] - values[1] / b[:, None], axis=1)
+        turned = np.where(both, np.sqrt(a) * np.sqrt(b) * turn, 0.0)
+        for i, far in zip(rows, np.hypot(norms[0] - norms[1], turned).tolist(), strict=True):
+            found[i] = far
+    return found
+
+
+def _usage(tier: Tier, now: ParameterStats, was: ParameterStats, far: float, whole: float) -> Usage:
+    """Return what one parameter used in one precision."""
+    size = scale(was.norm, whole)
     unit = size or 1.0
     return Usage(
         precision=tier.label,

@@ -20,8 +20,8 @@ from pytest_gradcheck.session.marker import complaint
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytest_gradcheck.session.baselines import Shelf
     from pytest_gradcheck.reporters.terminal import Tone
+    from pytest_gradcheck.session.baselines import Shelf
     from pytest_gradcheck.session.closing import Ending
     from pytest_gradcheck.session.settings import Settings
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["call_content", "used_by"]
 
-_FINDINGS = 60  # of one check; the table of parameters has the rest
+_FINDINGS = 20  # of one check; the table of parameters has the rest
 
 
 def used_by(verdict: Verdict) -> dict[str, Usage]:
@@ -60,7 +60,7 @@ def call_content(
     m, was = verdict.measurement, verdict.baseline
     content = {
         "causes": [sentence for one in verdict.results for sentence in one.diagnosis],
-        "story": explain(verdict, verbose=True) if verdict.failures else [],
+        "story": explain(verdict) if verdict.failures else [],
         "checks": [
             [
                 one.check,

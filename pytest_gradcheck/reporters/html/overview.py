@@ -32,7 +32,7 @@ class Row:
         used: the largest part of an allowance that a parameter used.
         parameters: how many there are.
         seconds: that evaluating took.
-        packed: what the page shows of the call.
+        node_id: of the test, as pytest takes it.
     """
 
     number: int
@@ -47,17 +47,16 @@ class Row:
     used: float | None
     parameters: int | None
     seconds: float
-    packed: str
+    node_id: str
 
 
-def row(number: int, entry: ReportEntry, used: Mapping[str, Usage], packed: str) -> Row:
+def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
     """Return the line of one call.
 
     Args:
         number: of the call.
         entry: what became of it.
         used: what each parameter used of its allowance.
-        packed: what the page shows of it.
     """
     module, _, test = entry.node_id.partition("::")
     m = entry.verdict.measurement if entry.verdict else None
@@ -74,7 +73,7 @@ def row(number: int, entry: ReportEntry, used: Mapping[str, Usage], packed: str)
         used=max((one.share for one in used.values()), default=None),
         parameters=len(m.native.parameters) if m else None,
         seconds=entry.seconds,
-        packed=packed,
+        node_id=entry.node_id,
     )
 
 

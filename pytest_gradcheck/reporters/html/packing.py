@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["column", "packed", "rounded"]
 
-_LEVEL = 6
+_LEVEL = 9
 
 
 def packed(data: object) -> str:
@@ -37,7 +37,11 @@ def rounded(value: float | None, digits: int = 7) -> float | int | str | None:
 
 def column(values: Iterable[float | None], digits: int) -> list[Any] | Any:  # noqa: ANN401 - data
     """Return a column of numbers; one number in place of many equal ones."""
-    found = [rounded(value, digits) for value in values]
+    form = f"%.{digits}g"
+    found = [
+        float(form % value) if type(value) is float and value - value == 0 else rounded(value)
+        for value in values
+    ]
     if found and all(one == found[0] for one in found):
         return found[0]
     return found

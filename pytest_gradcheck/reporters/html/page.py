@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["page"]
 
 _SCRIPTS = ("text", "dom", "plots", "figures", "table", "parameters", "call", "overview", "main")
+_TOGETHER = 16  # calls in one pack: names and headings that they share are there once
 _OFF = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
@@ -33,17 +34,22 @@ def page(report: Report, *, top: int) -> str:
         top: the most rows in a table of elements.
     """
     layouts = Layouts()
-    rows = []
+    rows, contents = [], []
     for number, entry in enumerate(report.entries):
         used = used_by(entry.verdict) if entry.verdict else {}
-        content = call_content(entry, used, layouts, machine=report.environment, top=top)
-        rows.append(row(number, entry, used, packed(content) if content else ""))
+        contents.append(call_content(entry, used, layouts, machine=report.environment, top=top))
+        rows.append(row(number, entry, used))
     style, script = _asset("page.css"), _script()
     text: str = _template().render(
         rows=sorted(rows, key=_order),
         filters=_filters(rows),
         report=report,
         layouts=packed(layouts.content()),
+        together=_TOGETHER,
+        groups=[
+            packed(contents[start : start + _TOGETHER])
+            for start in range(0, len(contents), _TOGETHER)
+        ],
         style=Markup(style),  # noqa: S704 - our own files, with nobody's names in them
         script=Markup(script),  # noqa: S704 - as above
         policy=f"{_OFF}; style-src '{_digest(style)}'; script-src '{_digest(script)}'",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Layouts", "parameter_columns"]
 
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_DIGITS = "0123456789abcdef"
 _SAME = -1  # in place of a norm in the baseline that shows the same digits as the one now
 
 
@@ -68,8 +68,8 @@ def parameter_columns(
     columns = {
         "layout": layouts.number(every),
         "norm": column(norms, 4),
-        "max": column([p.max_abs for p in every], 4),
-        "mean": column([p.mean for p in every], 3),
+        "max": column([p.max_abs for p in every], 3),
+        "mean": column([p.mean for p in every], 2),
         "zeros": column([p.zeros for p in every], 4),
         "bad": {
             i: [p.nans, p.infs, [list(index) for index in p.nonfinite]]
@@ -98,7 +98,7 @@ def _compared(
     now = {p.name for p in every}
     return {
         "was": column(same, 4),
-        "observed": column([one.observed if one else None for one in found], 3),
+        "observed": column([one.observed if one else None for one in found], 2),
         "allowed": column([one.allowed if one else None for one in found], 2),
         "cosine": column([one.cosine if one else None for one in found], 4),
         "native": [i for i, one in enumerate(found) if one and one.precision == "native"],
@@ -111,7 +111,7 @@ def _compared(
 
 
 def _levels(counts: Sequence[int]) -> str:
-    """Return a histogram as text: its first bin, then the height of each, one of 35 levels."""
+    """Return a histogram as text: its first bin, then the height of each, one of 15 levels."""
     filled = [i for i, count in enumerate(counts) if count]
     if not filled:
         return ""

@@ -40,7 +40,7 @@ function verdictPart(data) {
     hints.length && !(data.command && hints[0].includes("--grad-baseline-update")) ? el("p", {}, `What to do: ${hints[0]}.`) : null,
     data.command ? [el("p", { class: "label", id: "command" }, failed.length ? "To accept the change as the new baseline:" : "To record this call again:"), el("div", { class: "command" }, el("code", { "aria-labelledby": "command" }, data.command), copyButton(data.command))] : null,
     (data.notes || []).length ? el("ul", { class: "notes" }, data.notes.map((text) => el("li", {}, text))) : null,
-    data.story ? el("details", {}, el("summary", {}, "The whole message, as the terminal shows it with -v"), el("pre", { tabindex: "0" }, data.story.join("\n"))) : null,
+    data.story ? el("details", {}, el("summary", {}, "The message, as the terminal shows it"), el("pre", { tabindex: "0" }, data.story.join("\n"))) : null,
   );
 }
 
@@ -56,7 +56,7 @@ function checksTable(data) {
         {},
         reason && reason !== name ? el("p", {}, reason) : null,
         findings.slice(0, 3).map(([subject, text]) => el("p", {}, el("b", {}, subject), ` ${text}`)),
-        count > 3 ? el("details", {}, el("summary", {}, `${count - 3} more`), findings.slice(3).map(([subject, text]) => el("p", {}, el("b", {}, subject), ` ${text}`)), count > findings.length ? el("p", {}, `and ${count - findings.length} that only the message above has`) : null) : null,
+        count > 3 ? el("details", {}, el("summary", {}, `${count - 3} more`), findings.slice(3).map(([subject, text]) => el("p", {}, el("b", {}, subject), ` ${text}`)), count > findings.length ? el("p", {}, `and ${count - findings.length} more: the table of parameters has them`) : null) : null,
       ),
     ),
   );

@@ -42,10 +42,10 @@ function normFigure(rows, compared) {
   return holder;
 }
 
-// The levels of a packed histogram: [log10 of the lower edge of the first bin, heights 0 to 35].
+// The levels of a packed histogram: [log10 of the lower edge of the first bin, heights 0 to 15].
 function unpacked(text) {
   const [first, levels] = text.split(":");
-  return [Number(first) / 2, Array.from(levels, (c) => parseInt(c, 36))];
+  return [Number(first) / 2, Array.from(levels, (c) => parseInt(c, 16))];
 }
 
 // A small histogram of log10 |g| on an axis that all parameters share.
@@ -55,10 +55,10 @@ function spark(text, [low, high]) {
   const [first, levels] = unpacked(text);
   const unit = width / (high - low);
   const bars = levels.map((level, i) => {
-    const tall = (level / 35) * height;
+    const tall = (level / 15) * height;
     return level && svg("rect", { class: "now", x: (first + i / 2 - low) * unit, y: height - tall, width: Math.max(1, unit / 2 - 0.5), height: tall });
   });
-  const told = `log10 of |g| from ${first} to ${first + levels.length / 2}, most at ${first + levels.indexOf(35) / 2}`;
+  const told = `log10 of |g| from ${first} to ${first + levels.length / 2}, most at ${first + levels.indexOf(15) / 2}`;
   return svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told }, tip(told.replaceAll("-", MINUS)), bars);
 }
 
@@ -69,11 +69,11 @@ function histogramFigure(name, text) {
   const last = first + levels.length / 2;
   const unit = Math.min(48, (WIDTH - 2 * left) / levels.length);
   const bars = levels.map((level, i) => {
-    const tall = (level / 35) * (bottom - top);
-    return level && svg("rect", { class: "now", x: left + i * unit, y: bottom - tall, width: unit - 1, height: tall }, tip(`${first + i / 2} to ${first + (i + 1) / 2}: ${Math.round((100 * level) / 35)} % of the fullest bin`));
+    const tall = (level / 15) * (bottom - top);
+    return level && svg("rect", { class: "now", x: left + i * unit, y: bottom - tall, width: unit - 1, height: tall }, tip(`${first + i / 2} to ${first + (i + 1) / 2}: ${Math.round((100 * level) / 15)} % of the fullest bin`));
   });
   const marks = levels.concat([0]).map((_, i) => Number.isInteger(first + i / 2) && svg("text", { class: "tick", x: left + i * unit, y: bottom + 16, "text-anchor": "middle" }, String(first + i / 2).replace("-", MINUS)));
-  const told = `From ${first} to ${last}, most at ${first + levels.indexOf(35) / 2}.`;
+  const told = `From ${first} to ${last}, most at ${first + levels.indexOf(15) / 2}.`;
   return figure(`log10 |g| of ${name}`, told, left * 2 + unit * levels.length, bottom + 24, svg("line", { class: "axis", x1: left, x2: left + unit * levels.length, y1: bottom, y2: bottom }), bars, marks);
 }
 

@@ -37,19 +37,16 @@ async function openCall(hash) {
     title,
     el("p", { class: "path" }, row.dataset.module, " ", states),
   ];
-  const id = hash.replace("#call-", "data-");
+  const together = Number(document.getElementById("data").dataset.together);
+  const call = Number(hash.replace("#call-", ""));
   let parts;
-  if (!document.getElementById(id).value) {
+  try {
+    layouts = layouts || (await unpack("layouts"));
+    const data = (await unpack(`data-${Math.floor(call / together)}`))[call % together];
     const cause = row.querySelector(".cause");
-    parts = [el("p", {}, cause ? cause.textContent : "Nothing more is known of this call.")];
-  } else {
-    try {
-      layouts = layouts || (await unpack("layouts"));
-      const data = await unpack(id);
-      parts = callParts(data, layouts[data.parameters.layout]);
-    } catch (error) {
-      parts = [el("p", { class: "over", role: "alert" }, `The data of this call cannot be shown (${error}). A browser of 2023 or newer is needed.`)];
-    }
+    parts = data.parameters ? callParts(data, layouts[data.parameters.layout]) : [el("p", { class: "verdict" }, cause ? cause.textContent : "Nothing more is known of this call.")];
+  } catch (error) {
+    parts = [el("p", { class: "over", role: "alert" }, `The data of this call cannot be shown (${error}). A browser of 2023 or newer is needed.`)];
   }
   if (mine !== asked) return null;
   article.replaceChildren(...head, ...parts);

@@ -26,7 +26,7 @@ function overview() {
   sortable(table, heads.map((head, i) => ({ kind: head.dataset.sort, i })), (column, way) => {
     const order = [...rows].sort((a, b) => {
       const [x, y] = [value(a, column.i), value(b, column.i)];
-      return ordered(column.kind === "number" && x === "" ? null : x, column.kind === "number" && y === "" ? null : y, column.kind, way);
+      return column.kind === "number" ? ordered(parseFloat(x), parseFloat(y), "number", way) : ordered(x, y, "text", way);
     });
     body.append(...order);
   });
