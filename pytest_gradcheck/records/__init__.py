@@ -17,6 +17,7 @@ from pytest_gradcheck.records.gradient import (
     Element,
     GradientStats,
     ParameterStats,
+    Push,
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (
@@ -35,6 +36,13 @@ from pytest_gradcheck.records.objective import (
     Precision,
     Scalar,
 )
+from pytest_gradcheck.records.replicates import (
+    Estimate,
+    ParameterReplicates,
+    Replicate,
+    Replicates,
+    WeightStats,
+)
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
@@ -44,6 +52,7 @@ __all__ = [
     "ComponentStats",
     "DirectionalDerivative",
     "Element",
+    "Estimate",
     "Evaluation",
     "Finding",
     "GradientStats",
@@ -52,12 +61,17 @@ __all__ = [
     "Noise",
     "Objective",
     "Outcome",
+    "ParameterReplicates",
     "ParameterStats",
     "PointStats",
     "Precision",
+    "Push",
+    "Replicate",
+    "Replicates",
     "Sample",
     "Scalar",
     "Sketch",
     "TierNoise",
     "Verdict",
+    "WeightStats",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from pytest_gradcheck.drift.allowance import scale
 from pytest_gradcheck.drift.usage import usages
-from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.stats.sketch import distance
 from tests.measurements import measurement, parameter, tier
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.records import Measurement
 
 
 def pair(*values: float, allowed: float = 1e-3) -> tuple[Measurement, Measurement]:
