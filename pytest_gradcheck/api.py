@@ -156,8 +156,7 @@ def judged(
     """Measure an objective, judge it, and compare it with its baseline where there is one.
 
     Where the starting point moved and the baseline kept the whole point, the gradient is compared
-    at the old point. With `keep` the measurement has all that a baseline needs, with `histogram`
-    the distribution of its elements.
+    at the old point. With `keep` the measurement has all that a baseline needs.
     """
     plan = limits.plan(top=top, baseline=keep or baseline is not None)
     measurement = measure(objective, dataclasses.replace(plan, histogram=histogram))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["GradCheck", "grad_snapshot", "gradcheck"]
 
 _OURS = __name__.partition(".")[0]
-_MARGIN = 4  # what pytest writes before each line of a message
+_MARGIN = 8  # what pytest writes before each line of a message
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pytest_gradcheck.explain import explain
 from pytest_gradcheck.reporters.html.figures import strip
 from pytest_gradcheck.reporters.html.packing import rounded
 from pytest_gradcheck.reporters.html.parameters import Layouts, parameter_columns
+from pytest_gradcheck.reporters.html.replicates import replicate_figures, replicate_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,6 +94,9 @@ def call_content(
             for one in m.directional
         ],
         "figures": _figures(m, was),
+        "replicates": replicate_rows(m.replicates, was.replicates if was else None)
+        if m.replicates
+        else [],
         "environment": _environment(m, was, machine),
         "configuration": _configuration(verdict),
     }
@@ -175,14 +179,19 @@ def _samples(m: Measurement) -> list[list[Any]]:
 
 def _figures(m: Measurement, was: Measurement | None) -> list[dict[str, Any]]:
     """Return the figures of what was measured beside the point."""
-    groups: dict[str, Sequence[float]] = {"now": [s.norm for s in m.samples]}
-    if not m.samples:
-        return []
-    marks = {"at the point": m.norm}
-    if was and was.samples:
-        groups["baseline"] = [s.norm for s in was.samples]
-        marks["at the point, baseline"] = was.norm
-    return [strip("Gradient norm at perturbed points", groups, x="L2 norm", marks=marks, log=True)]
+    found = []
+    if m.samples:
+        groups: dict[str, Sequence[float]] = {"now": [s.norm for s in m.samples]}
+        marks = {"at the point": m.norm}
+        if was and was.samples:
+            groups["baseline"] = [s.norm for s in was.samples]
+            marks["at the point, baseline"] = was.norm
+        title = "Gradient norm at perturbed points"
+        found.append(strip(title, groups, x="L2 norm", marks=marks, log=True))
+    if m.replicates:
+        old = was.replicates if was else None
+        found += replicate_figures(m.replicates, old, m.sense)
+    return found
 
 
 def _environment(

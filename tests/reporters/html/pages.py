@@ -14,6 +14,7 @@ from pytest_gradcheck.records import (
     PointStats,
     Verdict,
 )
+from pytest_gradcheck.records.replicates import Estimate, Replicate, Replicates
 from pytest_gradcheck.reporters import Report, ReportEntry
 from tests.measurements import measurement, parameter, sketch, tier, verdict
 
@@ -70,9 +71,8 @@ def large(count: int = LARGE) -> ReportEntry:
     now = tuple(parameter(name, 1.0 + i / count, 0.5) for i, name in enumerate(names))
     far = [{4: 0.9e-3, 0: 1e-5}.get(i, 1e-4 * (1 + i / count)) for i in range(count)]
     old = tuple(
-        parameter(p.name, *(x * (1 + f) for x in p.sketch.values if p.sketch))
-        for p, f in zip(now, far, strict=True)
-        if p.sketch
+        parameter(name, (1.0 + i / count) * (1 + far[i]), 0.5 * (1 + far[i]))
+        for i, name in enumerate(names)
     )
     point = PointStats(sketches=(sketch(1.0),) * count, dtypes=("float32",) * count)
     m = measurement(native=tier(*now), point=point, backend="pymc", samples=())
@@ -98,6 +98,26 @@ def broken() -> ReportEntry:
     )
 
 
+def noisy() -> ReportEntry:
+    """Return a call that was measured under ten seeds, one of which gave no finite gradient."""
+    each = tuple(Replicate(seed=i, value=1.0 + i / 10, norm=2.0 + i / 7) for i in range(9))
+    near = Estimate(value=2.5, low=2.0, high=3.0)
+    found = Replicates(
+        seed=0,
+        count=10,
+        each=each,
+        parameters=(),
+        mean_norm=2.2,
+        norm=near,
+        cv=near,
+        variance=near,
+        snr_squared=Estimate(value=None),
+        lost=(9,),
+    )
+    said = verdict(measurement(replicates=found), baseline=measurement(), results=())
+    return entry("test_vae.py::test_noisy", said)
+
+
 def report() -> Report:
     """Return a report with one call of each kind."""
     return Report(
@@ -107,6 +127,7 @@ def report() -> Report:
             large(),
             odd(),
             broken(),
+            noisy(),
             ReportEntry.of(
                 verdict(results=()),
                 node_id="test_vae.py::test_plain",

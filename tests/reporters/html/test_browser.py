@@ -19,8 +19,14 @@ PARAMETERS = ".parameters tbody tr:not(.more) button.name"
 
 def test_what_failed_comes_first_with_its_cause(page: Opened) -> None:
     """The first thing a reader sees must be what failed, and why."""
-    assert page.texts(".headline") == ["✕ 2 of 4 calls failed"]
-    assert page.texts(TESTS) == ["test_odd[<b>]", "test_broken second", "test_large", "test_plain"]
+    assert page.texts(".headline") == ["✕ 2 of 5 calls failed"]
+    assert page.texts(TESTS) == [
+        "test_odd[<b>]",
+        "test_broken second",
+        "test_large",
+        "test_noisy",
+        "test_plain",
+    ]
     assert page.texts(".cause")[:2] == [f"{SCRIPT}: sign flipped", "finite: w: 1 / 2 NaN at [1]"]
 
 
@@ -29,7 +35,7 @@ def test_what_failed_comes_first_with_its_cause(page: Opened) -> None:
     [
         ("state", "drifted", ["test_odd[<b>]"]),
         ("state", "missing", ["test_broken second"]),
-        ("state", "passed", ["test_large", "test_plain"]),
+        ("state", "passed", ["test_large", "test_noisy", "test_plain"]),
         ("backend", "pymc", ["test_large"]),
         ("module", "deep/test_large.py", ["test_large"]),
     ],
@@ -38,9 +44,9 @@ def test_a_filter_leaves_what_fits(page: Opened, key: str, value: str, expected:
     """Status, backend and module must each leave the calls that fit, and say how many."""
     page.tab.select_option(f"select[data-filter={key}]", value)
     assert page.texts(TESTS) == expected
-    assert page.texts("#shown") == [f"{len(expected)} of 4 calls"]
+    assert page.texts("#shown") == [f"{len(expected)} of 5 calls"]
     page.tab.get_by_role("button", name="Clear").click()
-    page.tab.wait_for_function("document.getElementById('shown').textContent === '4 of 4 calls'")
+    page.tab.wait_for_function("document.getElementById('shown').textContent === '4 of 5 calls'")
 
 
 def test_the_search_reads_names_and_causes(page: Opened) -> None:
@@ -57,7 +63,7 @@ def test_headings_sort_the_calls(page: Opened) -> None:
     assert page.texts(TESTS)[0] == "test_odd[<b>]"
     heading.get_by_role("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
-    assert page.texts(TESTS)[:2] == ["test_plain", "test_large"]
+    assert page.texts(TESTS)[2:] == ["test_large", "test_odd[<b>]", "test_broken second"]
 
 
 def test_a_call_shows_cause_command_and_numbers(page: Opened) -> None:
@@ -219,3 +225,24 @@ def test_every_table_and_figure_can_be_heard(page: Opened) -> None:
     assert page.tab.evaluate(silent) == 0
     for landmark in ("banner", "main", "navigation"):
         assert page.tab.get_by_role(landmark).count() == 1
+
+
+def test_replicates_are_drawn_with_their_spread(page: Opened) -> None:
+    """Every seed must be a point, many of them a box, and each estimate have its interval."""
+    page.open("test_noisy")
+    norms = page.tab.locator("figure", has_text="Gradient norm under each seed").locator("svg")
+    assert norms.locator("circle").count() == 9
+    assert norms.locator(".box rect").count() == 1
+    text = page.tab.locator("table", has_text="coefficient of variation").inner_text()
+    assert "2 to 3" in text
+
+
+def test_a_series_is_drawn_over_its_healthy_range(page: Opened) -> None:
+    """Lines must break where a value is not finite and mark it, bands lie behind them."""
+    page.open("test_noisy")
+    series = page.tab.locator("figure", has_text="Loss of a training run")
+    assert series.locator("path.line").count() == 2
+    assert series.locator("rect.band").count() == 1
+    assert series.locator("text.bad").count() == 1
+    assert series.locator("path.l0").get_attribute("d").count("M") == 2
+    assert "healthy: 0.5 to 3" in page.texts(".legend li")

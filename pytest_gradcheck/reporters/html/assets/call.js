@@ -137,7 +137,9 @@ function anyFigure(data) {
 
 function otherFigures(data) {
   const rest = (data.figures || []).slice(data.samples ? 1 : 0);
-  return rest.length ? section("Series and replicates", rest.map(anyFigure)) : null;
+  const rows = (data.replicates || []).map(([name, now, low, high, was]) => el("tr", {}, el("th", { scope: "row" }, name), numeric(was), numeric(now), el("td", { class: "n" }, low === null && high === null ? NONE : `${number(low)} to ${number(high)}`)));
+  const table = rows.length ? plainTable("Estimates over the seeds", [["Estimate"], ["Baseline", "n"], ["Now", "n"], ["95 % interval", "n"]], rows) : null;
+  return rest.length ? section(rows.length ? "Replicates" : "Series", table, rest.map(anyFigure)) : null;
 }
 
 function directionalTable(list) {

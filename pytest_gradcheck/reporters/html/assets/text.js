@@ -25,10 +25,17 @@ function real(value) {
   return Number(value);
 }
 
-// A name that fits, shortened in its middle: both ends tell names apart.
+// A name that fits, shortened in its middle: inner parts of a dotted name first, numbers never.
 function shortened(name, most) {
-  const letters = Array.from(name);
-  if (letters.length <= most) return name;
+  const parts = name.split(".");
+  while (parts.join(".").length > most) {
+    const inner = parts.map((_, i) => i).filter((i) => i > 0 && i < parts.length - 1 && parts[i].length > 1 && !/^\d+$/.test(parts[i]));
+    if (!inner.length) break;
+    const longest = inner.reduce((a, b) => (parts[b].length > parts[a].length ? b : a));
+    parts[longest] = Array.from(parts[longest]).slice(0, -1).join("");
+  }
+  const letters = Array.from(parts.join("."));
+  if (letters.length <= most) return letters.join("");
   const head = Math.floor((most - 1) / 2);
   return `${letters.slice(0, head).join("")}\u2026${letters.slice(letters.length - (most - 1 - head)).join("")}`;
 }
