@@ -47,18 +47,18 @@ def replicate_rows(now: Replicates, was: Replicates | None) -> list[list[Any]]:
             rounded(old.value, 4) if old else None,
         ]
         for title, new, old in (
-            ("mean of the norms", now.norm, was and was.norm),
-            ("coefficient of variation of the norms", now.cv, was and was.cv),
-            ("variance of the gradient (trace)", now.variance, was and was.variance),
-            ("squared signal-to-noise ratio", now.snr_squared, was and was.snr_squared),
+            ("mean of the norms", now.norm, was.norm if was else None),
+            ("coefficient of variation of the norms", now.cv, was.cv if was else None),
+            ("variance of the gradient (trace)", now.variance, was.variance if was else None),
+            ("squared signal-to-noise ratio", now.snr_squared, was.snr_squared if was else None),
         )
     ]
-    for title, number, old in (
-        ("gradient noise scale, in replicates", now.noise_scale, was and was.noise_scale),
-        ("effective sample size of the weights", now.ess, was and was.ess),
-        ("largest weight", now.max_weight, was and was.max_weight),
+    for title, number, before in (
+        ("gradient noise scale, in replicates", now.noise_scale, was.noise_scale if was else None),
+        ("effective sample size of the weights", now.ess, was.ess if was else None),
+        ("largest weight", now.max_weight, was.max_weight if was else None),
         ("replicates that are not finite", len(now.lost), len(was.lost) if was else None),
     ):
         if number is not None:
-            rows.append([title, rounded(number, 4), None, None, rounded(old, 4)])
+            rows.append([title, rounded(number, 4), None, None, rounded(before, 4)])
     return rows

@@ -14,6 +14,7 @@ import pytest
 from pytest_gradcheck.reporters import write_report
 from pytest_gradcheck.reporters.html import call
 from pytest_gradcheck.reporters.html.figures import line
+from pytest_gradcheck.reporters.html.replicates import replicate_figures
 from tests.reporters.html.pages import report
 
 if TYPE_CHECKING:
@@ -89,9 +90,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"loss": [3.0, 2.0, math.nan, 1.5, 1.0], "mean": [3.0, 2.5, 2.2, 2.0, 1.8]},
         bands={"healthy": (0.5, 3.0)},
     )
-    figures = call.replicate_figures
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(call, "replicate_figures", lambda *given: [*figures(*given), series])
+        patch.setattr(
+            call, "replicate_figures", lambda *given: [*replicate_figures(*given), series]
+        )
         write_report(path, report())
     return path
 

@@ -46,7 +46,7 @@ def test_a_filter_leaves_what_fits(page: Opened, key: str, value: str, expected:
     assert page.texts(TESTS) == expected
     assert page.texts("#shown") == [f"{len(expected)} of 5 calls"]
     page.tab.get_by_role("button", name="Clear").click()
-    page.tab.wait_for_function("document.getElementById('shown').textContent === '4 of 5 calls'")
+    page.tab.locator("#shown", has_text="4 of 5 calls").wait_for()
 
 
 def test_the_search_reads_names_and_causes(page: Opened) -> None:
@@ -171,13 +171,9 @@ def test_calls_can_be_read_one_after_the_other(page: Opened) -> None:
     page.tab.goto(f"{page.url}#call-1")
     page.tab.wait_for_selector("#call .verdict")
     page.tab.get_by_role("link", name="Next").click()
-    page.tab.wait_for_function(
-        "document.getElementById('call-title').textContent.startsWith('test_broken')"
-    )
+    page.tab.locator("#call-title", has_text="test_broken").wait_for()
     page.tab.get_by_role("link", name="Previous").click()
-    page.tab.wait_for_function(
-        "document.getElementById('call-title').textContent.startsWith('test_odd')"
-    )
+    page.tab.locator("#call-title", has_text="test_odd").wait_for()
     page.tab.get_by_role("link", name="All calls").click()
     page.tab.wait_for_selector("#overview:not([hidden])")
 

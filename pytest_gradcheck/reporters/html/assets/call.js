@@ -8,7 +8,7 @@ function callParts(data, layout) {
   const top = data.elements || [];
   return [
     verdictPart(data),
-    section("Checks", checksTable(data)),
+    data.checks ? section("Checks", checksTable(data)) : null,
     section(
       `Parameters${compared ? " against the baseline" : ""}`,
       gonePart(data.parameters.gone || []),
@@ -29,7 +29,7 @@ function callParts(data, layout) {
 // The first ten seconds: the cause, what to do, and the message as the terminal had it.
 function verdictPart(data) {
   const causes = data.causes || [];
-  const failed = data.checks.filter((c) => c[1] === "failed");
+  const failed = (data.checks || []).filter((c) => c[1] === "failed");
   const hints = failed.flatMap((c) => c[5]);
   const first = failed.flatMap((c) => c[3].slice(0, 3).map(([subject, text]) => `${c[0]}: ${subject}: ${text}`));
   const said = causes.length ? causes : first;
