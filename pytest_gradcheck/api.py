@@ -17,8 +17,9 @@ from pytest_gradcheck.judge import judge, with_drift
 from pytest_gradcheck.kink import on_a_kink
 from pytest_gradcheck.limits import Limits, parse
 from pytest_gradcheck.limits.vocabulary import LimitOptions
-from pytest_gradcheck.measure import measure, samples
-from pytest_gradcheck.plan import Perturbation
+from pytest_gradcheck.measure import measure
+from pytest_gradcheck.measure import samples as _samples
+from pytest_gradcheck.plan import Perturbation, Plan
 from pytest_gradcheck.point import at_point
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class BackendOptions(TypedDict, total=False):
 class SourceOptions(BackendOptions, total=False):
     """Type what describes an objective and its point."""
 
-    at: Mapping[str, object] | None
+    at: object
 
 
 class Options(SourceOptions, LimitOptions, total=False):
@@ -136,7 +137,7 @@ def source(
     model: object,
     loss: Callable[[], object] | None = None,
     *,
-    at: Mapping[str, object] | None = None,
+    at: object = None,
     **options: Unpack[BackendOptions],
 ) -> Objective:
     """Return the objective that a call describes, at the point that it names."""
@@ -155,11 +156,12 @@ def judged(
 ) -> Verdict:
     """Measure an objective, judge it, and compare it with its baseline where there is one.
 
-    Where the starting point moved and the baseline kept the whole point, the gradient is compared
-    at the old point. With `keep` the measurement has all that a baseline needs.
+    Where the start moved and the baseline kept the whole point, the gradient is compared there.
+    With `keep` the measurement has all a baseline needs, with `histogram` the sizes of elements.
     """
     plan = limits.plan(top=top, baseline=keep or baseline is not None)
-    measurement = measure(objective, dataclasses.replace(plan, histogram=histogram))
+    plan = dataclasses.replace(plan, histogram=histogram)
+    measurement = measure(objective, plan)
     verdict = judge(measurement, limits, name=name)
     if baseline is None or not limits.drift:
         return verdict
@@ -213,7 +215,8 @@ class Probe:
     def __init__(self, objective: Objective, measurement: Measurement | None = None) -> None:
         """Measure the objective, unless that is done."""
         self._objective: Final = objective
-        self.measurement: Final = measurement or measure(objective)
+        plan = None if objective.starts is None else Plan(perturbation=Perturbation())
+        self.measurement: Final = measurement or measure(objective, plan)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the measurement has
         """Return an attribute of the measurement."""
@@ -245,6 +248,3 @@ class Probe:
         )
         found = _samples(self._objective, self.measurement.native, wanted)
         return Probe(self._objective, dataclasses.replace(self.measurement, samples=found))
-
-
-_samples = samples

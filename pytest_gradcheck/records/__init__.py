@@ -21,8 +21,10 @@ from pytest_gradcheck.records.gradient import (
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (
+    POINT_STORED,
     DirectionalDerivative,
     Measurement,
+    Mismatch,
     PointStats,
     Sample,
 )
@@ -35,6 +37,7 @@ from pytest_gradcheck.records.objective import (
     Objective,
     Precision,
     Scalar,
+    Start,
 )
 from pytest_gradcheck.records.replicates import (
     Estimate,
@@ -43,9 +46,11 @@ from pytest_gradcheck.records.replicates import (
     Replicates,
     WeightStats,
 )
+from pytest_gradcheck.records.table import Table
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
+    "POINT_STORED",
     "ArrayView",
     "CheckResult",
     "ComponentEvaluation",
@@ -58,6 +63,7 @@ __all__ = [
     "GradientStats",
     "Jitter",
     "Measurement",
+    "Mismatch",
     "Noise",
     "Objective",
     "Outcome",
@@ -71,6 +77,8 @@ __all__ = [
     "Sample",
     "Scalar",
     "Sketch",
+    "Start",
+    "Table",
     "TierNoise",
     "Verdict",
     "WeightStats",

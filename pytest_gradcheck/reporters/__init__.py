@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_gradcheck.errors import MissingExtraError, UsageError
 from pytest_gradcheck.records import Scalar, Verdict
+from pytest_gradcheck.reporters.offer import Coverage, Offer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-SUFFIXES = (".json", ".jsonl", ".md", ".html", ".pkl")
+SUFFIXES = (".json", ".jsonl", ".md", ".html", ".pkl", ".codequality.json")
 
 BaselineStatus = Literal["compared", "recorded", "withheld", "missing", "unreadable", "off"]
 
@@ -53,6 +54,10 @@ class ReportEntry:
         seconds: spent in evaluating the model.
         verdict: the whole story; ``None`` where only the outcome is known.
         command: that records the measurement as the new baseline; empty where there is none.
+        source, line: file and line of the call; the file from the root of the project.
+        file, key: of the baseline, in which the entry is, and of the entry; empty where none is
+            looked for.
+        offer: what an update records or would record, where it does.
     """
 
     node_id: str
@@ -65,6 +70,16 @@ class ReportEntry:
     seconds: float = 0.0
     verdict: Verdict | None = None
     command: str = ""
+    source: str = ""
+    line: int = 0
+    file: str = ""
+    key: str = ""
+    offer: Offer | None = None
+
+    @property
+    def title(self) -> str:
+        """The test, and the name of the call where it has one."""
+        return f"{self.node_id}::{self.name}" if self.name else self.node_id
 
     @classmethod
     def of(
@@ -102,6 +117,7 @@ class Report:
         unused: baselines that no test used, one line each.
         pruned: baselines that were deleted, one line each.
         notes: what else the reader should know: why nothing was pruned.
+        coverage: which tests the run knew and ran.
     """
 
     environment: Mapping[str, Scalar] = field(default_factory=dict)
@@ -110,6 +126,7 @@ class Report:
     unused: tuple[str, ...] = ()
     pruned: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    coverage: Coverage | None = None
 
     @property
     def passed(self) -> bool:
@@ -151,6 +168,9 @@ def check_suffix(path: Path) -> str:
         MissingExtraError: the format needs a package that is not installed.
     """
     suffix = path.suffix.lower()
+    double = "".join(path.suffixes[-2:]).lower()
+    if double in SUFFIXES:
+        return double
     if suffix not in SUFFIXES:
         known = " ".join(SUFFIXES)
         msg = f"{path.name}: the format of a report is told by its suffix, one of {known}"
@@ -195,6 +215,10 @@ def _render(suffix: str, report: Report, top: int) -> bytes:
         from pytest_gradcheck.reporters.as_jsonl import jsonl_text
 
         return jsonl_text(report).encode()
+    if suffix == ".codequality.json":
+        from pytest_gradcheck.reporters.codequality import codequality_text
+
+        return codequality_text(report).encode()
     if suffix == ".pkl":
         from pytest_gradcheck.reporters.as_pickle import pickle_bytes
 

@@ -32,7 +32,7 @@ from pytest_gradcheck.serialize.shapes import (
 from pytest_gradcheck.serialize.values import from_json, to_json
 from pytest_gradcheck.serialize.writing import entry_of
 
-__all__ = ["SCHEMA", "baseline_text", "parse_baseline"]
+__all__ = ["SCHEMA", "Baseline", "baseline_text", "parse_baseline"]
 
 SCHEMA = "gradcheck-baseline/1"
 

@@ -106,7 +106,8 @@ def test_an_unknown_format_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_suffix(Path("out") / name)
     assert str(caught.value) == (
-        f"{name}: the format of a report is told by its suffix, one of .json .jsonl .md .html .pkl"
+        f"{name}: the format of a report is told by its suffix, "
+        "one of .json .jsonl .md .html .pkl .codequality.json"
     )
 
 
