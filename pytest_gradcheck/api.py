@@ -17,7 +17,8 @@ from pytest_gradcheck.judge import judge, with_drift
 from pytest_gradcheck.kink import on_a_kink
 from pytest_gradcheck.limits import Limits, parse
 from pytest_gradcheck.limits.vocabulary import LimitOptions
-from pytest_gradcheck.measure import measure, samples
+from pytest_gradcheck.measure import measure
+from pytest_gradcheck.measure import samples as _samples
 from pytest_gradcheck.plan import Perturbation, Plan
 from pytest_gradcheck.point import at_point
 
@@ -151,13 +152,15 @@ def judged(
     name: str = "",
     top: int = 20,
     keep: bool = False,
+    histogram: bool = False,
 ) -> Verdict:
     """Measure an objective, judge it, and compare it with its baseline where there is one.
 
-    Where the starting point moved and the baseline kept the whole point, the gradient is compared
-    at the old point. With `keep` the measurement has all that a baseline needs.
+    Where the start moved and the baseline kept the whole point, the gradient is compared there.
+    With `keep` the measurement has all a baseline needs, with `histogram` the sizes of elements.
     """
     plan = limits.plan(top=top, baseline=keep or baseline is not None)
+    plan = dataclasses.replace(plan, histogram=histogram)
     measurement = measure(objective, plan)
     verdict = judge(measurement, limits, name=name)
     if baseline is None or not limits.drift:
@@ -245,6 +248,3 @@ class Probe:
         )
         found = _samples(self._objective, self.measurement.native, wanted)
         return Probe(self._objective, dataclasses.replace(self.measurement, samples=found))
-
-
-_samples = samples

@@ -63,7 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="write a report; the suffix tells the format: .json .jsonl .md .pkl "
+        help="write a report; the suffix tells the format: .json .jsonl .md .html .pkl "
         ".codequality.json; repeatable",
     )
     group.addoption(

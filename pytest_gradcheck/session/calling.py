@@ -98,13 +98,15 @@ def _decide(
     objective: Objective, limits: Limits, address: Address, run: Run, label: str
 ) -> tuple[Decision, Offered, Found]:
     """Measure and judge, and hold against the baseline if the run has any."""
-    top = run.settings.top
+    top, pages = run.settings.top, run.settings.pages
     if run.settings.mode == "off" or not limits.drift:
-        verdict = api.judged(objective, limits, name=label, top=top)
+        verdict = api.judged(objective, limits, name=label, top=top, histogram=pages)
         return Decision(verdict=verdict), Offered(), "off"
     stored = run.shelf.find(address)
     baseline = stored if isinstance(stored, Measurement) else None
-    verdict = api.judged(objective, limits, baseline=baseline, name=label, top=top, keep=True)
+    verdict = api.judged(
+        objective, limits, baseline=baseline, name=label, top=top, keep=True, histogram=pages
+    )
     settled = partial(
         settle,
         verdict,
@@ -205,6 +207,7 @@ def _call(
         seconds=entry.seconds,
         entry=to_json(offered.entry) if keep else None,
         verdict=to_json(verdict) if told else None,
+        command="" if found == "off" else address.command,
     )
 
 

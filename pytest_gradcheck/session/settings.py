@@ -100,6 +100,11 @@ class Settings:
         """Whether the run may write baselines."""
         return self.mode in {"new", "update", "rewrite"}
 
+    @property
+    def pages(self) -> bool:
+        """Whether a report is a page, which shows more than the other formats."""
+        return any(path.suffix.lower() == ".html" for path in self.reports)
+
 
 def read(config: pytest.Config) -> Settings:
     """Build the settings of a run from pytest's configuration.
