@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         PerturbationStability,
         Reaches,
     )
+    from pytest_gradcheck.elsewhere import record_gradients
     from pytest_gradcheck.errors import (
         BaselineError,
         GradientError,
         MissingExtraError,
         PrecisionError,
+        RankError,
         UsageError,
     )
     from pytest_gradcheck.records import Measurement, Verdict
@@ -52,6 +54,8 @@ __all__ = [
     "PerturbationStability",
     "PrecisionError",
     "Probe",
+    "RankError",
+    "RankPool",
     "Reaches",
     "UsageError",
     "Verdict",
@@ -59,6 +63,7 @@ __all__ = [
     "check_gradients",
     "measure_gradients",
     "points",
+    "record_gradients",
 ]
 
 _HOMES = {
@@ -76,7 +81,10 @@ _HOMES = {
     "GradientError": "errors",
     "MissingExtraError": "errors",
     "PrecisionError": "errors",
+    "RankError": "errors",
     "UsageError": "errors",
+    "RankPool": "ranks",
+    "record_gradients": "elsewhere",
     "GradCheck": "session.fixture",
     "Measurement": "records",
     "Verdict": "records",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from pytest_gradcheck.records.gradient import (
     ComponentStats,
+    Disagreement,
     Element,
     GradientStats,
     ParameterStats,
@@ -28,6 +29,7 @@ from pytest_gradcheck.records.measurement import (
 from pytest_gradcheck.records.noise import Noise, TierNoise
 from pytest_gradcheck.records.objective import (
     ArrayView,
+    Collective,
     ComponentEvaluation,
     Evaluation,
     Jitter,
@@ -40,9 +42,11 @@ from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verd
 __all__ = [
     "ArrayView",
     "CheckResult",
+    "Collective",
     "ComponentEvaluation",
     "ComponentStats",
     "DirectionalDerivative",
+    "Disagreement",
     "Element",
     "Evaluation",
     "Finding",

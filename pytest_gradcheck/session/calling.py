@@ -18,6 +18,7 @@ import pytest
 
 from pytest_gradcheck import api, store
 from pytest_gradcheck.checks.drift import moved_parameters
+from pytest_gradcheck.elsewhere import as_recordable, subject
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.recording import recorded, sensitivity
@@ -62,7 +63,7 @@ def check(
     label = desk.claim(given.pop("name", None))  # of the call, not of the model
     here = (f"the call in {item.name}", written)
     limits = parse(*layers(item, run.settings.limits), here)
-    objective = api.source(model, loss, **given)
+    objective = subject(model, loss, given)
     address = _address(item, run, objective, label)
     decision, found = _decide(objective, limits, address, run, label)
     call = _call(decision, address, found, run)
@@ -72,7 +73,7 @@ def check(
 
 
 def _decide(
-    objective: Objective, limits: Limits, address: Address, run: Run, label: str
+    objective: Objective | Measurement, limits: Limits, address: Address, run: Run, label: str
 ) -> tuple[Decision, Found]:
     """Measure and judge, and hold against the baseline if the run has any."""
     top = run.settings.top
@@ -89,14 +90,18 @@ def _decide(
         mode=run.settings.mode,
         min_drift=limits.min_drift,
         warn=run.settings.warn,
-        record=partial(recorded, objective),
+        record=(
+            as_recordable if isinstance(objective, Measurement) else partial(recorded, objective)
+        ),
     )
     if isinstance(stored, BaselineError):
         return decision, "unreadable"
     return decision, "missing" if stored is None else "compared"
 
 
-def _address(item: pytest.Item, run: Run, objective: Objective, label: str) -> Address:
+def _address(
+    item: pytest.Item, run: Run, objective: Objective | Measurement, label: str
+) -> Address:
     """Return where the baseline of a call lies."""
     variant = run.settings.variant
     if variant is None:

@@ -19,6 +19,7 @@ from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.point import to_numpy
 from pytest_gradcheck.records import (
     ArrayView,
+    Collective,
     Evaluation,
     GradientStats,
     ParameterStats,
@@ -27,6 +28,7 @@ from pytest_gradcheck.records import (
 )
 from pytest_gradcheck.stats.batch import is_small, small_sketches, small_stats
 from pytest_gradcheck.stats.components import component_stats
+from pytest_gradcheck.stats.joined import joined, joined_sketches, owned
 from pytest_gradcheck.stats.largest import Largest
 from pytest_gradcheck.stats.sketch import LANES, Fold
 from pytest_gradcheck.stats.totals import Totals, length, without_nonfinite
@@ -62,14 +64,15 @@ def gradient_stats(
     for i, (name, like) in enumerate(point.items()):
         if i not in done:
             done[i] = _reduced(name, views[i], like, (i, largest), chunk)
-    return GradientStats(
+    here = GradientStats(
         value=evaluation.value,
         # Which elements are among the largest is known only now.
         parameters=tuple(
             [replace(done[i], top=largest.of(i, done[i].shape)) for i in sorted(done)]
         ),
-        components=component_stats(evaluation.components),
+        components=component_stats(owned(evaluation.components, evaluation.collective)),
     )
+    return here if evaluation.collective is None else joined(here, evaluation.collective, top=top)
 
 
 def parameter_stats(
@@ -99,12 +102,15 @@ def _reduced(
     return totals.finish(name, grad)
 
 
-def point_stats(point: Mapping[str, ArrayView], *, keep: bool) -> PointStats:
+def point_stats(
+    point: Mapping[str, ArrayView], *, keep: bool, collective: Collective | None = None
+) -> PointStats:
     """Return what identifies a point.
 
     Args:
         point: the parameters.
         keep: also keep every value, if all are finite and there are at most 4,096.
+        collective: the ranks that hold the point together, ``None`` where it lies here whole.
 
     Raises:
         UsageError: the norm of a parameter is beyond float64.
@@ -120,8 +126,11 @@ def point_stats(point: Mapping[str, ArrayView], *, keep: bool) -> PointStats:
                 )
                 raise UsageError(msg)
             found[i] = sketch
+    sketches = [found[i] for i in sorted(found)]
+    if collective is not None:
+        sketches = joined_sketches(dict(zip(point, sketches, strict=True)), collective)
     return PointStats(
-        sketches=tuple([found[i] for i in sorted(found)]),
+        sketches=tuple(sketches),
         dtypes=tuple(v.dtype for v in point.values()),
         values=_whole(point) if keep else None,
     )

@@ -1,0 +1,36 @@
+"""A pool of ranks never waits for ever."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_gradcheck import RankError, RankPool, UsageError
+from tests.ranks import jobs
+
+
+def test_a_rank_that_never_comes_is_named() -> None:
+    """When a rank does not take part, the others must stop in time and name it."""
+    with (
+        RankPool(2, timeout=3.0) as pool,
+        pytest.raises(RankError, match="rank 1 did not come within 3 s: every rank must make"),
+    ):
+        pool.run(jobs.skips)
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [(jobs.sleeps, "rank 1 did not finish within 0.5 s"), (jobs.dies, "rank 1 died")],
+)
+def test_a_rank_that_hangs_or_dies_ends_the_run(job: object, said: str) -> None:
+    """A process that never answers must end the run, and the pool must say that it is closed."""
+    with RankPool(2, timeout=0.5) as pool:
+        with pytest.raises(RankError, match=said):
+            pool.run(job)  # type: ignore[arg-type]
+        with pytest.raises(RankError, match="the pool is closed"):
+            pool.run(job)  # type: ignore[arg-type]
+
+
+def test_a_pool_has_as_many_ranks_as_it_has() -> None:
+    """Asking for more ranks than there are must be an error that says how many there are."""
+    with RankPool(1) as pool, pytest.raises(UsageError, match="ranks=3: the pool has 1 processes"):
+        pool.run(jobs.sleeps, ranks=3)
