@@ -12,7 +12,7 @@ import os
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -81,6 +81,10 @@ def _decide(
         verdict = api.judged(objective, limits, name=label, top=top)
         return Decision(verdict=verdict), "off"
     stored = run.shelf.find(address)
+    ranks = None if isinstance(objective, Measurement) else objective.collective
+    if ranks is not None:
+        # What to evaluate depends on the baseline, and rank 0 alone may have the file.
+        stored = cast("Measurement | BaselineError | None", ranks.share(stored))
     baseline = stored if isinstance(stored, Measurement) else None
     verdict = api.judged(objective, limits, baseline=baseline, name=label, top=top, keep=True)
     decision = settle(

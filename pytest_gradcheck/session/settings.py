@@ -19,6 +19,8 @@ from typing import Literal, cast
 import pytest
 
 from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.session import xdist
+from pytest_gradcheck.session.ranks import rank_of_run
 
 __all__ = ["LIMITS", "MODES", "PREFIX", "Mode", "Settings", "read"]
 
@@ -71,6 +73,8 @@ class Settings:
         limits: from the ini file, by name.
         ci: whether this is a continuous integration machine.
         worker: whether this process runs tests for another one, which does all the writing.
+        rank: of this process in a run of torchrun, ``None`` elsewhere.
+        rank_timeout: seconds that ranks wait for each other.
     """
 
     mode: Mode = "check"
@@ -82,6 +86,8 @@ class Settings:
     limits: Mapping[str, object] = field(default_factory=dict)
     ci: bool = False
     worker: bool = False
+    rank: int | None = None
+    rank_timeout: float = 300.0
 
     @property
     def records(self) -> bool:
@@ -102,7 +108,11 @@ def read(config: pytest.Config) -> Settings:
         pytest.UsageError: flags contradict each other, or a value cannot be used.
     """
     option = config.option
-    worker = hasattr(config, "workerinput")
+    rank = rank_of_run()
+    worker = hasattr(config, "workerinput") or bool(rank)
+    if rank is not None and xdist.active(config):
+        msg = "torchrun runs every test on every rank, pytest-xdist each on one worker: take one"
+        raise pytest.UsageError(msg)
     return Settings(
         mode=_mode(option.grad_baseline, update=option.grad_baseline_update),
         prune=_prune(option.grad_baseline, prune=option.grad_baseline_prune),
@@ -113,6 +123,8 @@ def read(config: pytest.Config) -> Settings:
         limits=_limits(config),
         ci=os.environ.get("CI", "").lower() not in {"", "0", "false"},
         worker=worker,
+        rank=rank,
+        rank_timeout=_timeout(option.grad_rank_timeout),
     )
 
 
@@ -171,6 +183,14 @@ def _reports(given: list[str], folder: Path, *, check: bool) -> tuple[Path, ...]
             msg = f"--grad-report={path}: there is no folder {path.parent}; create it first"
             raise pytest.UsageError(msg)
     return paths
+
+
+def _timeout(given: float) -> float:
+    """Return how long ranks wait for each other, which must be some time."""
+    if not 0 < given < float("inf"):
+        msg = f"--grad-rank-timeout={given:g}: ranks must wait for each other a while"
+        raise pytest.UsageError(msg)
+    return given
 
 
 def _top(given: int) -> int:

@@ -47,10 +47,12 @@ def test_a_baseline_of_one_process_holds(
     pool: RankPool, baseline: Measurement, how: str, ranks: int
 ) -> None:
     """However a model is distributed, every rank must find the gradient of the baseline."""
-    case = Case(how=how, components=True, fault="numeric")
+    case = Case(how=how, components=True, fault="numeric" if ranks == 2 else "")
     for said in pool.run(jobs.check, case, baseline, ranks=ranks):
         assert failures(said) == {}
-        assert {"ranks", "drift", "numeric", "perturb"} <= {check for check, _, _ in said}
+        checks = {check for check, outcome, _ in said if outcome == "passed"}
+        assert {"ranks", "drift", "perturb"} <= checks
+        assert ("numeric" in checks) == (ranks == 2)
 
 
 @pytest.mark.parametrize(("how", "ranks"), WAYS)
@@ -112,15 +114,14 @@ def test_training_goes_on_as_before(pool: RankPool, how: str) -> None:
     assert pool.run(jobs.trains, Case(how=how, fault="measured"), ranks=2) == plain
 
 
-@pytest.mark.parametrize("fault", ["no_sync", "past the wrapper"])
-def test_a_missed_all_reduce_names_the_rank(
-    pool: RankPool, baseline: Measurement, fault: str
-) -> None:
+@pytest.mark.parametrize("fault", ["no_sync", "left out"])
+def test_a_missed_all_reduce_names_the_rank(pool: RankPool, fault: str) -> None:
     """When gradients are not exchanged, the ranks that differ must be named."""
     for said in pool.run(jobs.check, Case(how="ddp", fault=fault), alone_plain(), ranks=2):
         text = failures(said)["ranks"]
-        assert text.startswith("rank 1: gradient of '")
+        assert text.startswith("rank 1: gradient of '0.weight' has norm ")
         assert "on rank 0" in text
+        assert ("(and 2 more)" in text) == (fault == "no_sync")
 
 
 def test_a_sum_over_ranks_is_called_so(pool: RankPool) -> None:
@@ -137,9 +138,10 @@ def test_a_sum_over_ranks_is_called_so(pool: RankPool) -> None:
 def test_micro_batches_that_are_summed_are_found(pool: RankPool) -> None:
     """Gradients of micro-batches that are added up and not averaged must be found."""
     case = Case(how="ddp", fault="micro-batches")
-    assert "every gradient is scaled by 2" in failures(
-        pool.run(jobs.check, case, alone_plain(), ranks=4)[0]
-    )["drift"]
+    assert (
+        "every gradient is scaled by 2"
+        in failures(pool.run(jobs.check, case, alone_plain(), ranks=4)[0])["drift"]
+    )
 
 
 def test_a_small_fault_in_one_rank_is_found(pool: RankPool) -> None:

@@ -22,7 +22,7 @@ from pytest_gradcheck.backends._torch.jitter import Coarsest, MovedInputs, Noise
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
 from pytest_gradcheck.backends._torch.placement import placed
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
-from pytest_gradcheck.backends._torch.ranks import Ranks
+from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
 from pytest_gradcheck.backends._torch.source import Source
 from pytest_gradcheck.backends._torch.state import Belongings, undisturbed, version
 from pytest_gradcheck.backends._torch.together import (
@@ -142,7 +142,9 @@ class Evaluator:
         """Do the work at a point and in a precision, everything put back afterwards."""
         noise = Noise(jitter or Jitter())
         own = (*self.mine.leaves, *(b for m in self.mine.modules for b in m.buffers(recurse=False)))
-        moving = MovedInputs(noise, own) if jitter and jitter.eps else nullcontext()
+        # What fully_shard does inside of a forward pass must not meet copies of its own buffers.
+        moves = jitter and jitter.eps and not any(map(is_fully_sharded, self.mine.modules))
+        moving = MovedInputs(noise, own) if moves else nullcontext()
         label = self.source.label
         if precision == "native" or is_wide(self.source):
             where = "at the point given" if point else "at its own point"

@@ -35,6 +35,7 @@ __all__ = ["RankPool"]
 
 _HOST: Final = "127.0.0.1"
 _POLL: Final = 0.01
+_START: Final = 300.0  # seconds that a process may take to import torch
 _GRACE: Final = 5.0  # seconds beyond the ranks' own patience
 
 
@@ -59,6 +60,7 @@ class RankPool:
         context = multiprocessing.get_context("spawn")
         self._lines: list[Connection] = []
         self._processes = []
+        self._ready: set[int] = set()
         for _ in range(count("ranks", ranks)):
             ours, theirs = context.Pipe()
             process = context.Process(
@@ -99,9 +101,13 @@ class RankPool:
             msg = f"ranks={size}: the pool has {len(self._lines)} processes"
             raise UsageTypeError(msg)
         number_of_run = next(self._runs)
+        late = set(range(size)) - self._ready
+        if late:  # importing torch takes what it takes
+            self._heard(late, _START)
+            self._ready |= late
         for rank, line in enumerate(self._lines[:size]):
             line.send((function, args, rank, size, number_of_run))
-        heard = self._heard(size)
+        heard = self._heard(set(range(size)), self._timeout + _GRACE)
         failed = {rank: said for rank, (passed, said) in heard.items() if not passed}
         if failed:
             # Who waited for a rank that failed has less to say than that rank.
@@ -118,25 +124,26 @@ class RankPool:
             with suppress(OSError):
                 line.send(None)
             line.close()
+        deadline = time.monotonic() + _GRACE
         for process in self._processes:
-            process.join(_GRACE)
+            process.join(max(0.0, deadline - time.monotonic()))
             process.kill()
         self._lines, self._processes = [], []
 
-    def _heard(self, size: int) -> dict[int, tuple[bool, Any]]:
+    def _heard(self, ranks: set[int], patience: float) -> dict[int, tuple[bool, Any]]:
         """Return what every rank answers; ends the pool where one never will."""
         heard: dict[int, tuple[bool, Any]] = {}
-        deadline = time.monotonic() + self._timeout + _GRACE
-        while len(heard) < size:
-            for rank in set(range(size)) - set(heard):
+        deadline = time.monotonic() + patience
+        while len(heard) < len(ranks):
+            for rank in ranks - set(heard):
                 if self._lines[rank].poll(_POLL):
                     with suppress(EOFError):
                         heard[rank] = self._lines[rank].recv()
                         continue
                     self._abandon(f"rank {rank} died", heard)
             if time.monotonic() > deadline:
-                late = _listed(set(range(size)) - set(heard))
-                self._abandon(f"rank {late} did not finish within {self._timeout:g} s", heard)
+                late = _listed(ranks - set(heard))
+                self._abandon(f"rank {late} did not answer within {patience:g} s", heard)
         return heard
 
     def _abandon(self, why: str, heard: dict[int, tuple[bool, Any]]) -> None:
@@ -162,6 +169,7 @@ def _serve(line: Connection, port: int, timeout: float) -> None:
     torch.set_num_threads(1)
     TIMEOUT.set(timeout)
     store = TCPStore(_HOST, port, is_master=False)
+    line.send((True, "ready"))
     with suppress(EOFError, KeyboardInterrupt):
         while (job := line.recv()) is not None:
             line.send(_answer(job, store, timeout))

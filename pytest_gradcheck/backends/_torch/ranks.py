@@ -22,15 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed
-from torch.distributed import (
-    TCPStore,  # type: ignore[attr-defined] # documented, not exported
-    distributed_c10d,
-)
+from torch.distributed import TCPStore, distributed_c10d  # type: ignore[attr-defined] # documented
 from torch.distributed.distributed_c10d import PrefixStore
 
 from pytest_gradcheck.backends._torch.shards import is_sharded, share_of
 from pytest_gradcheck.errors import RankError
-from pytest_gradcheck.meeting import TIMEOUT, Meeting
+from pytest_gradcheck.meeting import SCOPE, TIMEOUT, Meeting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -150,12 +147,15 @@ def ranks_of(source: Source) -> Ranks | None:
     places = dict.fromkeys(source.wrt, (0, rank == 0))
     places |= {name: share_of(t) for name, t in source.wrt.items() if is_sharded(t)}
     world = _world(distributed.group.WORLD)
+    # Counted for each test anew: a rank may have missed a part of an earlier one.
+    store, test = world.meeting.store, SCOPE.get()
+    number = store.add(f"{test}/{world.name}/objectives of {rank}", 1)
     ranks = Ranks(
         meeting=world.meeting,
         group=world.group,
         shards={name: number for name, (number, _) in places.items()},
         owned=frozenset(name for name, (_, first) in places.items() if first),
-        name=f"{world.name}/{next(world.numbers)}",
+        name=f"{world.name}/{number}",
     )
     ranks.meet(_outline(source))
     return ranks
@@ -196,7 +196,6 @@ class _World:
     meeting: Meeting
     group: distributed.ProcessGroup
     name: str
-    numbers: Iterator[int]
 
 
 @functools.lru_cache(maxsize=1)
@@ -212,7 +211,7 @@ def _world(group: distributed.ProcessGroup) -> _World:
     meeting.meet(f"world {turn}")
     limit = timedelta(seconds=TIMEOUT.get())
     own = distributed.new_group(backend="gloo", timeout=limit)
-    return _World(meeting=meeting, group=own, name=str(turn), numbers=itertools.count())
+    return _World(meeting=meeting, group=own, name=str(turn))
 
 
 def _outline(source: Source) -> str:

@@ -11,6 +11,7 @@ Requirements:
     averaged here, as ``DistributedDataParallel`` should. What shards parameters keeps memory of
     its own that cannot be widened, so there is no float64 gradient there.
     User hooks on parameters run, as they do in training (an optimizer in a hook would step).
+    Under ``fully_shard`` parameters alone move when noise is measured, inputs do not.
 """
 
 from __future__ import annotations
