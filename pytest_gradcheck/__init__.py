@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     )
     from pytest_gradcheck.checks import (
         Balance,
+        Check,
+        Concentration,
         Finite,
         NormBounds,
         Numeric,
@@ -43,6 +45,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Balance",
     "BaselineError",
+    "Check",
+    "Concentration",
     "Finite",
     "GradCheck",
     "GradientError",
@@ -72,6 +76,8 @@ _HOMES = {
     "check_gradients": "api",
     "measure_gradients": "api",
     "Balance": "checks",
+    "Check": "checks",
+    "Concentration": "checks",
     "Finite": "checks",
     "NormBounds": "checks",
     "Numeric": "checks",

@@ -21,9 +21,17 @@ from pytest_gradcheck.drift.allowance import (
     component_key,
     fixed_allowances,
     point_allowed,
+    replicate_allowances,
     spread_allowed,
 )
 from pytest_gradcheck.drift.diagnose import diagnose
+from pytest_gradcheck.drift.replicates import (
+    distribution_findings,
+    other_draws,
+    reordered,
+    replicate_findings,
+    replicate_structure,
+)
 from pytest_gradcheck.drift.structure import structure_findings
 from pytest_gradcheck.drift.tier import gap, gradient, tiers, values
 from pytest_gradcheck.records import CheckResult, Finding, GradientStats
@@ -41,8 +49,14 @@ ACCEPT = "if the change is intended, run again with --grad-baseline-update and r
 
 def recordable(measurement: Measurement) -> Measurement:
     """Return the measurement with allowances by dtype alone, where noise cannot be measured."""
+    found = measurement.replicates
+    if found is not None and not found.allowances:
+        found = dataclasses.replace(found, allowances=replicate_allowances(found))
     return dataclasses.replace(
-        measurement, shadow=None, allowances=fixed_allowances(measurement.native)
+        measurement,
+        shadow=None,
+        replicates=found,
+        allowances=fixed_allowances(measurement.native),
     )
 
 
@@ -61,21 +75,27 @@ def compare(
         ``structure``, ``point`` or ``drift``.
     """
     structure = structure_findings(measurement, baseline)
+    structure += replicate_structure(measurement, baseline)
     if structure:
         return _failed("structure", structure)
+    moved = [
+        _moved(measurement, baseline, name) for name in moved_parameters(measurement, baseline)
+    ]
+    if other_draws(measurement, baseline):
+        return _failed("point", moved) if moved else _as_distributions(measurement, baseline)
     pairs = tiers(measurement, baseline, min_drift)
     findings = [*gradient(pairs), *values(pairs, measurement.sense)]
     findings += gap(measurement, baseline, {f.subject for f in findings})
     findings += _spread(measurement, baseline)
-    moved = [
-        _moved(measurement, baseline, name) for name in moved_parameters(measurement, baseline)
-    ]
+    known = {f.subject for f in findings}
+    findings += replicate_findings(measurement, baseline, min_drift, known)
     if not findings:
         return CheckResult(check="drift", outcome="passed", findings=tuple(moved))
     if moved:
         return _failed("point", moved)
     drifted = tuple(f.subject for f in findings)
-    return _failed("drift", findings, diagnose(measurement, baseline, drifted))
+    said = (*diagnose(measurement, baseline, drifted), *reordered(measurement, baseline))
+    return _failed("drift", findings, said)
 
 
 def refreshed(
@@ -91,6 +111,8 @@ def refreshed(
     new = dataclasses.replace(new, walked=walked(new, baseline))
     if structure_findings(new, baseline) or moved_parameters(new, baseline):
         return new
+    if other_draws(new, baseline) or any(replicate_structure(new, baseline)):
+        return new
     if (new.shadow is None) != (baseline.shadow is None):
         return new
     pairs = tiers(new, baseline, min_drift)
@@ -98,6 +120,7 @@ def refreshed(
     gone |= {f.subject for f in gap(new, baseline, gone)}
     gone |= {f.subject for f in values(pairs, new.sense)}
     keep = {p.name for p in new.native.parameters} - gone
+    again = not new.replicates or any(replicate_findings(new, baseline, min_drift, ()))
     if new.sense not in gone:
         keep.add(VALUE)
     for c in new.native.components:
@@ -109,6 +132,7 @@ def refreshed(
         shadow=new.shadow and baseline.shadow and _mixed(new.shadow, baseline.shadow, keep),
         allowances=_kept(new.allowances, baseline.allowances, keep),
         shadow_allowances=_kept(new.shadow_allowances, baseline.shadow_allowances, keep),
+        replicates=new.replicates if again else baseline.replicates,
         point=baseline.point,
     )
 
@@ -135,6 +159,14 @@ def moved_parameters(measurement: Measurement, baseline: Measurement) -> list[st
     now, was = measurement.point, baseline.point
     pairs = zip(names, now.sketches, was.sketches, was.dtypes, strict=True)
     return [name for name, a, b, dtype in pairs if distance(a, b) > point_allowed(dtype, b.norm)]
+
+
+def _as_distributions(measurement: Measurement, baseline: Measurement) -> CheckResult:
+    """Compare replicates whose draws are others than the baseline's."""
+    findings, said = distribution_findings(measurement, baseline)
+    if findings:
+        return _failed("drift", [*findings, said])
+    return CheckResult(check="drift", outcome="passed", findings=(said,))
 
 
 def _mixed(new: GradientStats, old: GradientStats, keep: set[str]) -> GradientStats:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck.errors import PrecisionError, UsageError
 from pytest_gradcheck.measure.numeric import directional
+from pytest_gradcheck.measure.replicates import replicates
 from pytest_gradcheck.plan import Perturbation, Plan
 from pytest_gradcheck.point import perturbed
 from pytest_gradcheck.records import Evaluation, Measurement, Objective, Sample
@@ -44,6 +45,9 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     if plan.directions is not None and native.finite:
         derivatives, said = directional(objective, evaluation, plan.directions)
         notes += said
+    found = replicates(objective, plan.replicates) if plan.replicates else None
+    if found is not None and found.identical:
+        notes += (f"all {found.count} replicates are equal: the loss draws nothing at random",)
     del evaluation  # the gradients themselves are not needed beside those of the samples
     return Measurement(
         objective=objective.name,
@@ -58,6 +62,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         ),
         samples=samples(objective, native, plan.perturbation) if plan.perturbation else (),
         directional=derivatives,
+        replicates=found,
         facts=dict(objective.facts),
         structure=dict(objective.structure),
         packages=dict(objective.packages),

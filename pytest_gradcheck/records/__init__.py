@@ -18,6 +18,7 @@ from pytest_gradcheck.records.gradient import (
     Element,
     GradientStats,
     ParameterStats,
+    Push,
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (
@@ -37,6 +38,13 @@ from pytest_gradcheck.records.objective import (
     Precision,
     Scalar,
 )
+from pytest_gradcheck.records.replicates import (
+    Estimate,
+    ParameterReplicates,
+    Replicate,
+    Replicates,
+    WeightStats,
+)
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
@@ -48,6 +56,7 @@ __all__ = [
     "DirectionalDerivative",
     "Disagreement",
     "Element",
+    "Estimate",
     "Evaluation",
     "Finding",
     "GradientStats",
@@ -56,12 +65,17 @@ __all__ = [
     "Noise",
     "Objective",
     "Outcome",
+    "ParameterReplicates",
     "ParameterStats",
     "PointStats",
     "Precision",
+    "Push",
+    "Replicate",
+    "Replicates",
     "Sample",
     "Scalar",
     "Sketch",
     "TierNoise",
     "Verdict",
+    "WeightStats",
 ]

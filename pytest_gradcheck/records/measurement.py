@@ -14,6 +14,7 @@ from pytest_gradcheck.records.gradient import (
     Sketch,
 )
 from pytest_gradcheck.records.objective import Precision, Scalar
+from pytest_gradcheck.records.replicates import Replicates
 
 __all__ = ["DirectionalDerivative", "Measurement", "PointStats", "Sample"]
 
@@ -107,6 +108,7 @@ class Measurement:
         point: what identifies the point.
         samples: the perturbed points.
         directional: analytic against numeric directional derivatives.
+        replicates: the gradient under several seeds.
         allowances: what noise explains in the native tier, see `pytest_gradcheck.drift.allowance`;
             measured when a baseline is recorded and empty before that.
         shadow_allowances: the same for the shadow.
@@ -126,6 +128,7 @@ class Measurement:
     shadow: GradientStats | None = None
     samples: tuple[Sample, ...] = ()
     directional: tuple[DirectionalDerivative, ...] = ()
+    replicates: Replicates | None = None
     allowances: Mapping[str, float] = field(default_factory=dict)
     shadow_allowances: Mapping[str, float] = field(default_factory=dict)
     walked: float = 0.0

@@ -165,15 +165,19 @@ class Objective:
         backend: the backend's name, ``torch``, ``pymc`` or ``arrays``.
         device: where it is evaluated: ``cpu``, ``cuda``.
         point: the current value of every parameter, in the model's own (forward) order.
-        value_and_grad: ``f(point, components=True, precision="native", jitter=None)``. ``point``
+        value_and_grad: ``f(point, components=True, precision="native", jitter=None,
+            seed=None)``. ``point``
             maps names to arrays of the parameters' (real) shapes, a missing name or ``None``
             meaning its current value. A pure function: the same point gives the same bits, and the
             user's objects are unchanged afterwards. With ``precision="float64"`` everything is
             computed in float64, or `PrecisionError` says why not. With a `Jitter`, the coarsest
             precision used is watched for, and float inputs that the backend can see beside the
-            point are moved.
+            point are moved. With a `seed` the random streams start there, those of generators
+            that the function holds included, and not at the objective's own seed.
         value: ``f(point, precision="native")``, the value alone; as pure.
         seed: of every random stream the model draws from.
+        stream: names what those streams give on this device, in the precisions used: equal names,
+            equal draws. Called where replicates are taken.
         sense: ``loss`` or ``logp``, what the value is called in messages.
         stores_point: whether the baseline keeps the whole point where it is small enough.
         min_scale: the scale a parameter is perturbed at when its RMS is smaller, so that zeros
@@ -193,6 +197,7 @@ class Objective:
     value_and_grad: Callable[..., Evaluation]
     value: Callable[..., float]
     seed: int
+    stream: Callable[[], str] = str
     sense: str = "loss"
     stores_point: bool = False
     min_scale: float = 1e-2

@@ -26,6 +26,7 @@ from pytest_gradcheck.records import (
     ComponentStats,
     GradientStats,
     ParameterStats,
+    Push,
     Sketch,
 )
 from pytest_gradcheck.stats.agreement import disagreements
@@ -180,7 +181,10 @@ def _component_parts(here: GradientStats) -> Iterator[Sequence[float]]:
     for c in here.components:
         yield (c.value, *_squares(c.norm))
         yield [cosine * c.norm * d.norm for cosine, d in _beside(c, here.components)]
-        yield [float(name in c.nonfinite) for name in names]
+        pushed = {push.parameter: push.norm for push in c.pushes}
+        for name in names:
+            there = (float(name in c.nonfinite), float(name in pushed))
+            yield (*there, *_squares(pushed.get(name, 0.0)))
 
 
 def _beside(
@@ -196,11 +200,15 @@ def _components(here: GradientStats, sums: _Reader, size: int) -> tuple[Componen
     read = []
     for c in here.components:
         value, norm = sums.next() / size, sums.length()
-        dots = sums.take(len(c.cosines))
-        bad = [name for name, count in zip(names, sums.take(len(names)), strict=True) if count]
-        read.append((c, value, norm, dots, bad))
-    norms = [norm for _, _, norm, _, _ in read]
+        dots, bad, pushed = sums.take(len(c.cosines)), [], {}
+        for name in names:
+            (wrong, depends), push = sums.take(2), sums.length()
+            bad += [name] if wrong else []
+            pushed |= {name: push} if depends else {}
+        read.append((c, value, norm, dots, bad, pushed))
+    norms = [norm for _, _, norm, _, _, _ in read]
     whole = math.fsum(norms)
+    in_each = {name: math.fsum(pushed.get(name, 0.0) for *_, pushed in read) for name in names}
     return tuple(
         replace(
             c,
@@ -212,8 +220,12 @@ def _components(here: GradientStats, sums: _Reader, size: int) -> tuple[Componen
                 _cosine(dot, norm, other) for dot, other in zip(dots, norms, strict=True)
             ),
             nonfinite=tuple(bad),
+            pushes=tuple(
+                Push(parameter=p, norm=n, share=n / in_each[p] if in_each[p] > 0 else 0.0)
+                for p, n in pushed.items()
+            ),
         )
-        for c, value, norm, dots, bad in read
+        for c, value, norm, dots, bad, pushed in read
     )
 
 

@@ -10,6 +10,8 @@ Requirements:
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from pytest_gradcheck.backends._torch.captured import data_of
@@ -19,6 +21,7 @@ from pytest_gradcheck.backends._torch.ranks import ranks_of
 from pytest_gradcheck.backends._torch.shards import is_sharded, shard_view
 from pytest_gradcheck.backends._torch.source import read
 from pytest_gradcheck.backends._torch.state import belongings
+from pytest_gradcheck.backends._torch.streams import stream_name
 from pytest_gradcheck.backends._torch.together import facts_of
 from pytest_gradcheck.backends._torch.views import TensorView
 from pytest_gradcheck.errors import UsageTypeError
@@ -101,6 +104,7 @@ def objective(
         value_and_grad=evaluator.value_and_grad,
         value=evaluator.value,
         seed=seed,
+        stream=partial(stream_name, read_source.tensors),
         facts=facts,
         packages={"torch": str(torch.__version__)},
         collective=ranks,

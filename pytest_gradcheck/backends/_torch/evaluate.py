@@ -80,8 +80,14 @@ class Evaluator:
         components: bool = True,
         precision: Precision = "native",
         jitter: Jitter | None = None,
+        seed: int | None = None,
     ) -> Evaluation:
         """Return the loss, its gradients, and those of its components."""
+        if seed is not None and seed != self.seed:
+            other = replace(self, mine=self.mine.reseeded(), seed=seed)
+            return other.value_and_grad(
+                point, components=components, precision=precision, jitter=jitter
+            )
         if self.ranks is not None:
             return self._joint(self.ranks, point or {}, components, precision, jitter)
         work = _watched(lambda wide: self._evaluation(components=components, wide=wide), jitter)
