@@ -3,8 +3,8 @@
 Run: ``python -m benchmarks.many_tests [--tests N] [--pairs N] [--profile]``
 
 A project is generated in which every test checks the gradient of a bowl in a few dimensions, with a
-baseline for each (ten functions of a module, a thousand tests a module). Compared is the CPU time of
-three runs in turn:
+baseline for each (ten functions of a module, a thousand tests a module). Compared is the CPU time
+of three runs in turn:
 
 plain
     The same tests measure and judge through the library, without the plugin: what the work costs.
@@ -13,7 +13,7 @@ with the plugin
 empty
     As many tests that do nothing, with the plugin and without: what the hooks alone cost.
 
-The session overhead is the second less the first; what it leaves out is the evaluation of the model.
+The session overhead is the second less the first; the evaluation of the model is in both.
 """
 
 from __future__ import annotations

@@ -132,6 +132,7 @@ def _unused(run: Run, scope: Scope) -> dict[Path, list[str]]:
         map(Path, run.census.modules),
         {(commit.plain(Path(call.path)), call.key) for call in calls},
         variants,
+        run.shelf.keys,
     )
 
 

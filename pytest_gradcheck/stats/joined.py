@@ -200,7 +200,9 @@ def _components(here: GradientStats, sums: _Reader, size: int) -> tuple[Componen
     read = []
     for c in here.components:
         value, norm = sums.next() / size, sums.length()
-        dots, bad, pushed = sums.take(len(c.cosines)), [], {}
+        dots = sums.take(len(c.cosines))
+        bad: list[str] = []
+        pushed: dict[str, float] = {}
         for name in names:
             (wrong, depends), push = sums.take(2), sums.length()
             bad += [name] if wrong else []

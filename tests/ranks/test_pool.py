@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pytest_gradcheck import RankError, RankPool, UsageError
 from tests.ranks import jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_rank_that_never_comes_is_named() -> None:
@@ -21,13 +26,13 @@ def test_a_rank_that_never_comes_is_named() -> None:
     ("job", "said"),
     [(jobs.sleeps, "rank 1 did not answer within 15 s"), (jobs.dies, "rank 1 died")],
 )
-def test_a_rank_that_hangs_or_dies_ends_the_run(job: object, said: str) -> None:
+def test_a_rank_that_hangs_or_dies_ends_the_run(job: Callable[[], None], said: str) -> None:
     """A process that never answers must end the run, and the pool must say that it is closed."""
     with RankPool(2, timeout=10.0) as pool:
         with pytest.raises(RankError, match=said):
-            pool.run(job)  # type: ignore[arg-type]
+            pool.run(job)
         with pytest.raises(RankError, match="the pool is closed"):
-            pool.run(job)  # type: ignore[arg-type]
+            pool.run(job)
 
 
 def test_a_pool_has_as_many_ranks_as_it_has() -> None:
