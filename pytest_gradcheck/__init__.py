@@ -35,10 +35,19 @@ if TYPE_CHECKING:
         RankError,
         UsageError,
     )
-    from pytest_gradcheck.records import Measurement, Verdict
+    from pytest_gradcheck.estimators import Comparison
+    from pytest_gradcheck.posterior import posterior_points
+    from pytest_gradcheck.records import Measurement, Replicates, Verdict
     from pytest_gradcheck.session.fixture import GradCheck
     from pytest_gradcheck.snapshot import GradientSnapshotExtension
     from pytest_gradcheck.strategies import points
+    from pytest_gradcheck.studies import (
+        compare_gradients,
+        replicate_gradients,
+        sweep_gradients,
+    )
+    from pytest_gradcheck.sweep import Sweep
+    from pytest_gradcheck.weighing import weights
 
 __version__ = "0.1.0"
 
@@ -46,6 +55,7 @@ __all__ = [
     "Balance",
     "BaselineError",
     "Check",
+    "Comparison",
     "Concentration",
     "Finite",
     "GradCheck",
@@ -61,16 +71,30 @@ __all__ = [
     "RankError",
     "RankPool",
     "Reaches",
+    "Replicates",
+    "Sweep",
     "UsageError",
     "Verdict",
     "assert_gradients",
     "check_gradients",
+    "compare_gradients",
     "measure_gradients",
     "points",
+    "posterior_points",
     "record_gradients",
+    "replicate_gradients",
+    "sweep_gradients",
+    "weights",
 ]
 
 _HOMES = {
+    "weights": "weighing",
+    "sweep_gradients": "studies",
+    "replicate_gradients": "studies",
+    "compare_gradients": "studies",
+    "Sweep": "sweep",
+    "Replicates": "records",
+    "Comparison": "estimators",
     "Probe": "api",
     "assert_gradients": "api",
     "check_gradients": "api",
@@ -96,6 +120,7 @@ _HOMES = {
     "Verdict": "records",
     "GradientSnapshotExtension": "snapshot",
     "points": "strategies",
+    "posterior_points": "posterior",
 }
 
 

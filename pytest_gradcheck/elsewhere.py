@@ -6,13 +6,14 @@ measurements; the test hands one of them to ``gradcheck``, which keeps baselines
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pytest_gradcheck import api
 from pytest_gradcheck.checks.drift import recordable
 from pytest_gradcheck.errors import UsageTypeError
 from pytest_gradcheck.limits import parse
-from pytest_gradcheck.recording import record
+from pytest_gradcheck.recording import record, recorded
 from pytest_gradcheck.records import Measurement
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import Objective
 
-__all__ = ["as_recordable", "record_gradients", "subject"]
+__all__ = ["of_rank_0", "record_gradients", "recorder", "subject"]
+
+_Found = TypeVar("_Found")
 
 
 def record_gradients(
@@ -58,6 +61,22 @@ def subject(
     return model
 
 
-def as_recordable(measurement: Measurement) -> Measurement:
+def recorder(made_by: Objective | Measurement) -> Callable[[Measurement], Measurement]:
+    """Return what makes a baseline of a measurement: measures its noise, where that can be."""
+    if isinstance(made_by, Measurement):
+        return _as_recordable
+    return partial(recorded, made_by)
+
+
+def of_rank_0(made_by: Objective | Measurement, found: _Found) -> _Found:
+    """Return what rank 0 found in a baseline file, where several ranks measure together.
+
+    What to evaluate depends on it, and rank 0 alone may have the file.
+    """
+    ranks = None if isinstance(made_by, Measurement) else made_by.collective
+    return found if ranks is None else cast("_Found", ranks.share(found))
+
+
+def _as_recordable(measurement: Measurement) -> Measurement:
     """Return a measurement with allowances: its own, or those of its dtypes."""
     return measurement if measurement.allowances else recordable(measurement)

@@ -34,15 +34,17 @@ from pytest_gradcheck.drift.replicates import (
 )
 from pytest_gradcheck.drift.structure import structure_findings
 from pytest_gradcheck.drift.tier import gap, gradient, tiers, values
-from pytest_gradcheck.records import CheckResult, Finding, GradientStats
+from pytest_gradcheck.records import POINT_STORED, CheckResult, Finding, GradientStats
 from pytest_gradcheck.stats.sketch import distance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_gradcheck.records import Measurement
+    from pytest_gradcheck.records import Measurement, Sample
 
 __all__ = ["compare", "moved_parameters", "recordable", "refreshed", "walked"]
+
+_SAME_VALUE = 1e-6  # relative change of the value at a draw up to which it is the same draw
 
 ACCEPT = "if the change is intended, run again with --grad-baseline-update and review the diff"
 
@@ -92,7 +94,7 @@ def compare(
     if not findings:
         return CheckResult(check="drift", outcome="passed", findings=tuple(moved))
     if moved:
-        return _failed("point", moved)
+        return _failed("point", moved, _forgotten(baseline))
     drifted = tuple(f.subject for f in findings)
     said = (*diagnose(measurement, baseline, drifted), *reordered(measurement, baseline))
     return _failed("drift", findings, said)
@@ -209,18 +211,39 @@ def _failed(reason: str, findings: list[Finding], diagnosis: tuple[str, ...] = (
     )
 
 
+def _forgotten(baseline: Measurement) -> tuple[str, ...]:
+    """Say so where the gradient cannot be compared at the old point because that is too large."""
+    if baseline.point.values is not None or baseline.native.size <= POINT_STORED:
+        return ()
+    said = (
+        f"no comparison at the old point is possible: of {baseline.native.size:,} values a "
+        f"baseline keeps a sketch and the seed ({baseline.seed}), the values themselves only up to "
+        f"{POINT_STORED:,}"
+    )
+    return (said,)
+
+
 def _spread(measurement: Measurement, baseline: Measurement) -> Iterator[Finding]:
     """Yield the spread of norms over the perturbed points if the model went fragile."""
-    asked = [(s.seed, s.scale) for s in measurement.samples]
-    if not asked or asked != [(s.seed, s.scale) for s in baseline.samples]:
+    pairs = list(zip(measurement.samples, baseline.samples, strict=False))
+    if not pairs or len(measurement.samples) != len(baseline.samples):
+        return
+    if not all(_same_point(now, was) for now, was in pairs):
         return
     observed, limit = measurement.log_spread, spread_allowed(baseline.log_spread)
     if observed > limit:
         text = (
-            f"log(max/min) of the norm over {len(asked)} perturbed points "
+            f"log(max/min) of the norm over {len(pairs)} perturbed points "
             f"{baseline.log_spread:.3g} -> {observed:.3g}, allowed {limit:.3g}"
         )
         yield Finding(subject="perturbed norms", text=text, observed=observed, limit=limit)
+
+
+def _same_point(now: Sample, was: Sample) -> bool:
+    """Return whether two samples are of one point; under one name a draw may be another one."""
+    if (now.label, now.seed, now.scale) != (was.label, was.seed, was.scale):
+        return False
+    return bool(now.scale) or math.isclose(now.value, was.value, rel_tol=_SAME_VALUE)
 
 
 def _moved(measurement: Measurement, baseline: Measurement, name: str) -> Finding:

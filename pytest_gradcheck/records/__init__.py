@@ -22,8 +22,10 @@ from pytest_gradcheck.records.gradient import (
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (
+    POINT_STORED,
     DirectionalDerivative,
     Measurement,
+    Mismatch,
     PointStats,
     Sample,
 )
@@ -37,6 +39,7 @@ from pytest_gradcheck.records.objective import (
     Objective,
     Precision,
     Scalar,
+    Start,
 )
 from pytest_gradcheck.records.replicates import (
     Estimate,
@@ -45,9 +48,11 @@ from pytest_gradcheck.records.replicates import (
     Replicates,
     WeightStats,
 )
+from pytest_gradcheck.records.table import Table
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
+    "POINT_STORED",
     "ArrayView",
     "CheckResult",
     "Collective",
@@ -62,6 +67,7 @@ __all__ = [
     "GradientStats",
     "Jitter",
     "Measurement",
+    "Mismatch",
     "Noise",
     "Objective",
     "Outcome",
@@ -75,6 +81,8 @@ __all__ = [
     "Sample",
     "Scalar",
     "Sketch",
+    "Start",
+    "Table",
     "TierNoise",
     "Verdict",
     "WeightStats",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_gradcheck.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    Starts = Callable[[int, int], Sequence["Start"]]
 
 __all__ = [
     "ArrayView",
@@ -21,6 +23,7 @@ __all__ = [
     "Objective",
     "Precision",
     "Scalar",
+    "Start",
 ]
 
 Precision = Literal["native", "float64"]
@@ -157,6 +160,21 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Hold one point that has a name: a draw from the prior, where a sampler was.
+
+    Attributes:
+        label: says which point it is: ``prior draw #3 (seed 3)``.
+        seed: of the draw, 0 where there is none.
+        values: float64 arrays of the parameters' shapes, by parameter.
+    """
+
+    label: str
+    seed: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
     """Hold a function to differentiate, as its backend sees it.
 
@@ -180,6 +198,12 @@ class Objective:
             equal draws. Called where replicates are taken.
         sense: ``loss`` or ``logp``, what the value is called in messages.
         stores_point: whether the baseline keeps the whole point where it is small enough.
+        separate_terms: whether the components come from another function than the gradient itself,
+            so that their sum may differ from it.
+        named: ``f(at)``, for what the user passed as `at=` and is no mapping: a function of a count
+            and a seed that returns so many points, or ``None`` for the point as it is; no such
+            names where it is ``None`` itself.
+        starts: such a function, for the points to evaluate in place of Gaussian perturbations.
         min_scale: the scale a parameter is perturbed at when its RMS is smaller, so that zeros
             move too; 1 in an unconstrained space of unit scale.
         facts: what else is worth keeping in reports and baselines (frozen and tied parameters,
@@ -200,6 +224,9 @@ class Objective:
     stream: Callable[[], str] = str
     sense: str = "loss"
     stores_point: bool = False
+    separate_terms: bool = False
+    named: Callable[[object], Starts | None] | None = None
+    starts: Starts | None = None
     min_scale: float = 1e-2
     facts: Mapping[str, Scalar] = field(default_factory=dict)
     structure: Mapping[str, Scalar] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck.reporters.components import component_lines
 from pytest_gradcheck.reporters.markup import answer, code, count, number, prose, titled
+from pytest_gradcheck.reporters.replicates import replicate_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,8 @@ def measured_lines(
     yield from _parameters(measurement, baseline, top)
     yield from _samples(measurement)
     yield from _directional(measurement)
+    if measurement.replicates:
+        yield from replicate_lines(measurement.replicates, top=top)
 
 
 def _point(measurement: Measurement, baseline: Measurement | None) -> Iterator[str]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["refuse_unfit", "replicates_block", "replicates_of"]
 
 _ESTIMATES: Final = ("norm", "cv", "variance", "snr_squared")
+_BYTES: Final = 4  # of each number of a sketch
 _NONE: Final = 2.0  # no cosine is that large
 
 
@@ -117,7 +118,7 @@ def _line(parameter: ParameterReplicates, replicates: Replicates) -> ReplicateLi
         size=parameter.size,
         allowance=three(replicates.allowances.get(parameter.name, 0.0)),
         norms=packed(parameter.norms),
-        sketches=packed_coarse(Sketch(norm=0.0, values=values)),
+        sketches=packed_coarse(Sketch(norm=0.0, values=values), _BYTES),
     )
 
 

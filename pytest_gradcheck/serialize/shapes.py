@@ -7,9 +7,11 @@ run compares with:
   value, norm and cosine; then loss and components once more in float64;
 * ``sketch``: a parameter's exact gradient norm and its sketch. Where there is a float64 gradient
   the same line holds ``shadow``, its exact norm, largest element, mean and sketch, and the native
-  sketch is kept as its difference from that, to ``2**-28`` of the largest value;
-* ``point``: a parameter's own exact norm, and its sketch to 32 bits; for the whole entry, every
-  value of the point where the measurement kept them;
+  sketch is kept as its difference from that, to ``2**-28`` of the largest value, ``2**-22`` at
+  gaps of half precision;
+* ``allowance``: of its own precision, then of float64;
+* ``point``: a parameter's own exact norm, and its sketch in as many bytes as its type is worth; for
+  the whole entry, every value of the point where the measurement kept them;
 * ``replicates``: for each seed in ``exact`` value, norm and cosine, and in ``weights`` instances,
   samples, four numbers and whether there are both signs; for each parameter the exact
   ``norms``, and all ``sketches`` to 32 bits of the largest number among them.
@@ -74,15 +76,13 @@ class ParameterLines:
     """Show one parameter; ``shadow_...`` stands only where the float64 gradient differs."""
 
     shape: tuple[int, ...]
-    dtype: str
+    dtype: str = "float32"
     norm: float
     max_abs: float
     mean: float
-    rms: float
     zeros: int = 0
     disconnected: bool = False
-    allowance: float | None = None
-    shadow_allowance: float | None = None
+    allowance: tuple[float | None, ...] = ()
     point_dtype: str | None = None
     shadow_dtype: str | None = None
     shadow_zeros: int | None = None

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, cast
@@ -33,7 +33,7 @@ from pytest_gradcheck.serialize.shapes import (
 from pytest_gradcheck.serialize.values import from_json, to_json
 from pytest_gradcheck.serialize.writing import entry_of
 
-__all__ = ["SCHEMA", "baseline_text", "parse_baseline"]
+__all__ = ["SCHEMA", "Baseline", "baseline_text", "parse_baseline"]
 
 SCHEMA = "gradcheck-baseline/1"
 
@@ -151,17 +151,20 @@ def _lean_all(entry: Entry, data: dict[str, Any]) -> bool:
     return all(len(d) == _told(r) for r, d in zip(records, members, strict=True))
 
 
-def _told(record: object) -> int:
+def _told(record: Any) -> int:  # noqa: ANN401 - any of our records
     """Return how many fields of a record do not hold their default."""
-    return sum(getattr(record, name) != default for name, default in _defaults(type(record)))
+    return sum(
+        getattr(record, name) != default
+        for name, default in _defaults(cast("Hashable", type(record)))
+    )
 
 
 @cache
-def _defaults(cls: Any) -> list[tuple[str, object]]:  # noqa: ANN401 - any of our records
+def _defaults(cls: Hashable) -> list[tuple[str, object]]:
     """Return the fields of a record with their defaults; what has none differs from all."""
     return [
         (f.name, f.default if f.default_factory is MISSING else f.default_factory())
-        for f in fields(cls)
+        for f in fields(cast("Any", cls))
     ]
 
 

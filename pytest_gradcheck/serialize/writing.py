@@ -34,6 +34,8 @@ __all__ = ["SHADOW_DTYPE", "entry_of"]
 SHADOW_DTYPE = "float64"
 """What the shadow's gradient is in unless an entry says otherwise."""
 
+_POINT_BYTES = {"bfloat16": 2, "float16": 2, "float32": 3}  # well within what may move; others 4
+
 
 def entry_of(measurement: Measurement) -> Entry:
     """Return the entry of a measurement.
@@ -54,10 +56,9 @@ def entry_of(measurement: Measurement) -> Entry:
         dtype = point.dtypes[i]
         parameters[parameter.name] = replace(
             _parameter_lines(parameter, other),
-            allowance=_allowance(measurement.allowances, parameter.name),
-            shadow_allowance=_allowance(measurement.shadow_allowances, parameter.name),
+            allowance=_allowances(measurement, parameter.name),
             point_dtype=None if dtype == parameter.dtype else dtype,
-            point=packed_coarse(point.sketches[i]),
+            point=packed_coarse(point.sketches[i], _POINT_BYTES.get(dtype, 4)),
         )
     return Entry(
         objective=measurement.objective,
@@ -81,9 +82,13 @@ def entry_of(measurement: Measurement) -> Entry:
     )
 
 
-def _allowance(allowed: Mapping[str, float], name: str) -> float | None:
-    """Return a parameter's allowance as shown, ``None`` where it has none."""
-    return None if name not in allowed else three(allowed[name])
+def _allowances(measurement: Measurement, name: str) -> tuple[float | None, ...]:
+    """Return a parameter's allowances as shown: in its own precision, and in float64."""
+    tiers = (measurement.allowances, measurement.shadow_allowances)
+    found = [three(tier[name]) if name in tier else None for tier in tiers]
+    while found and found[-1] is None:
+        found.pop()
+    return tuple(found)
 
 
 def _others(allowed: Mapping[str, float], names: set[str]) -> dict[str, float]:
@@ -159,7 +164,6 @@ def _parameter_lines(parameter: ParameterStats, other: ParameterStats | None) ->
         norm=six(parameter.norm),
         max_abs=six(parameter.max_abs),
         mean=six(parameter.mean),
-        rms=six(parameter.rms),
         zeros=parameter.zeros,
         disconnected=parameter.disconnected,
         sketch=packed((sketch.norm, *sketch.values)) if sketch else None,

@@ -18,19 +18,31 @@ import pytest
 
 from pytest_gradcheck.errors import RankError
 from pytest_gradcheck.meeting import SCOPE, TIMEOUT, Meeting
+from pytest_gradcheck.session import xdist
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_gradcheck.session.settings import Settings
 
-__all__ = ["RankBridge", "join", "rank_of_run"]
+__all__ = ["RankBridge", "join", "rank_of_run", "timeout"]
 
 
-def rank_of_run() -> int | None:
+def timeout(given: float) -> float:
+    """Return how long ranks wait for each other, which must be some time."""
+    if not 0 < given < float("inf"):
+        msg = f"--grad-rank-timeout={given:g}: ranks must wait for each other a while"
+        raise pytest.UsageError(msg)
+    return given
+
+
+def rank_of_run(config: pytest.Config) -> int | None:
     """Return the rank of this process, ``None`` where torchrun did not start several."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return None
+    if xdist.active(config):
+        msg = "torchrun runs every test on every rank, pytest-xdist each on one worker: take one"
+        raise pytest.UsageError(msg)
     return int(os.environ["RANK"])
 
 

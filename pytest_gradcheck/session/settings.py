@@ -19,8 +19,7 @@ from typing import Literal, cast
 import pytest
 
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.session import xdist
-from pytest_gradcheck.session.ranks import rank_of_run
+from pytest_gradcheck.session.ranks import rank_of_run, timeout
 
 __all__ = ["LIMITS", "MODES", "PREFIX", "Mode", "Settings", "read"]
 
@@ -77,6 +76,7 @@ class Settings:
         top: the most rows in a table.
         limits: from the ini file, by name.
         ci: whether this is a continuous integration machine.
+        keeps: whether what fails for its baseline is kept for ``gradcheck review``.
         worker: whether this process runs tests for another one, which does all the writing.
         rank: of this process in a run of torchrun, ``None`` elsewhere.
         rank_timeout: seconds that ranks wait for each other.
@@ -90,9 +90,15 @@ class Settings:
     top: int = 20
     limits: Mapping[str, object] = field(default_factory=dict)
     ci: bool = False
+    keeps: bool = False
     worker: bool = False
     rank: int | None = None
     rank_timeout: float = 300.0
+
+    @property
+    def offers(self) -> bool:
+        """Whether somebody may want to record later what fails for its baseline now."""
+        return self.keeps or any(path.suffix.lower() == ".json" for path in self.reports)
 
     @property
     def records(self) -> bool:
@@ -113,11 +119,9 @@ def read(config: pytest.Config) -> Settings:
         pytest.UsageError: flags contradict each other, or a value cannot be used.
     """
     option = config.option
-    rank = rank_of_run()
+    rank = rank_of_run(config)
     worker = hasattr(config, "workerinput") or bool(rank)
-    if rank is not None and xdist.active(config):
-        msg = "torchrun runs every test on every rank, pytest-xdist each on one worker: take one"
-        raise pytest.UsageError(msg)
+    ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
     return Settings(
         mode=_mode(option.grad_baseline, update=option.grad_baseline_update),
         prune=_prune(option.grad_baseline, prune=option.grad_baseline_prune),
@@ -126,10 +130,11 @@ def read(config: pytest.Config) -> Settings:
         reports=_reports(option.grad_report, config.invocation_params.dir, check=not worker),
         top=_top(option.grad_top),
         limits=_limits(config),
-        ci=os.environ.get("CI", "").lower() not in {"", "0", "false"},
+        ci=ci,
+        keeps=not ci and getattr(config, "cache", None) is not None,
         worker=worker,
         rank=rank,
-        rank_timeout=_timeout(option.grad_rank_timeout),
+        rank_timeout=timeout(option.grad_rank_timeout),
     )
 
 
@@ -188,14 +193,6 @@ def _reports(given: list[str], folder: Path, *, check: bool) -> tuple[Path, ...]
             msg = f"--grad-report={path}: there is no folder {path.parent}; create it first"
             raise pytest.UsageError(msg)
     return paths
-
-
-def _timeout(given: float) -> float:
-    """Return how long ranks wait for each other, which must be some time."""
-    if not 0 < given < float("inf"):
-        msg = f"--grad-rank-timeout={given:g}: ranks must wait for each other a while"
-        raise pytest.UsageError(msg)
-    return given
 
 
 def _top(given: int) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["paired", "rank_sum", "residuals", "welch"]
 
 
-def welch(a: Rows, b: Rows, ignored: float = 0.0) -> Rows:
+def welch(a: Rows, b: Rows, ignored: float | Rows = 0.0) -> Rows:
     """Return the two-sided probability of every difference of means, ``(numbers,)``.
 
     Args:
@@ -36,7 +36,7 @@ def welch(a: Rows, b: Rows, ignored: float = 0.0) -> Rows:
     return _probabilities(a.mean(axis=0) - b.mean(axis=0), variance, dof, ignored)
 
 
-def paired(a: Rows, b: Rows, ignored: float = 0.0) -> Rows:
+def paired(a: Rows, b: Rows, ignored: float | Rows = 0.0) -> Rows:
     """Return the same as `welch` for rows that belong together: those of equal seeds."""
     difference = a - b
     variance = difference.var(axis=0, ddof=1) / len(a)
@@ -72,7 +72,7 @@ def residuals(rows: Rows) -> Rows:
     return far
 
 
-def _probabilities(difference: Rows, variance: Rows, dof: Rows, ignored: float) -> Rows:
+def _probabilities(difference: Rows, variance: Rows, dof: Rows, ignored: float | Rows) -> Rows:
     """Return two-sided probabilities; 0 or 1 where nothing varies."""
     excess = np.maximum(np.abs(difference) - ignored, 0.0)
     found = np.ones_like(excess)

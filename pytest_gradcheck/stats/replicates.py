@@ -24,7 +24,8 @@ from pytest_gradcheck.records import (
     WeightStats,
 )
 from pytest_gradcheck.stats.distributions import t_quantile
-from pytest_gradcheck.stats.sketch import ROWS, total_cosine
+from pytest_gradcheck.stats.signs import ROWS
+from pytest_gradcheck.stats.sketch import total_cosine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,6 +12,7 @@ Requirements:
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -26,6 +27,7 @@ from pytest_gradcheck.backends._pymc import structure as described
 from pytest_gradcheck.backends._pymc.mode import scope
 from pytest_gradcheck.backends._pymc.program import Program, flat, frozen, program
 from pytest_gradcheck.backends._pymc.seeding import seeded
+from pytest_gradcheck.backends._pymc.starts import points
 from pytest_gradcheck.backends.stream import numpy_stream
 from pytest_gradcheck.errors import PrecisionError, UsageError, UsageTypeError
 from pytest_gradcheck.point import NumpyView
@@ -102,6 +104,8 @@ def objective(
         stream=numpy_stream,
         sense="logp",
         stores_point=True,
+        separate_terms=True,
+        named=partial(points, model, names),
         min_scale=1.0,
         facts=described.facts(model, start, compiled),
         structure=described.structure(model),
