@@ -14,6 +14,7 @@ import pytest
 from pytest_gradcheck.session import ranks, settings, xdist
 from pytest_gradcheck.session.fixture import grad_snapshot, gradcheck
 from pytest_gradcheck.session.run import RUN, Run
+from pytest_gradcheck.session.waiting import waiting_on
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -127,6 +128,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     complaint = item.config.stash[RUN].complaints.get(item.nodeid)
     if complaint is not None:
         pytest.fail(complaint, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Show what a test waits for."""
+    if "gradcheck" not in getattr(item, "fixturenames", ()):
+        return (yield)
+    with waiting_on(item.config):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,8 +24,9 @@ import pytensor
 
 from pytest_gradcheck.backends import select
 from pytest_gradcheck.backends._pymc import structure as described
+from pytest_gradcheck.backends._pymc.cache import program
 from pytest_gradcheck.backends._pymc.mode import scope
-from pytest_gradcheck.backends._pymc.program import Program, flat, frozen, program
+from pytest_gradcheck.backends._pymc.program import Program, flat, frozen
 from pytest_gradcheck.backends._pymc.seeding import seeded
 from pytest_gradcheck.backends._pymc.starts import points
 from pytest_gradcheck.backends.stream import numpy_stream
