@@ -3,7 +3,7 @@
 Run: ``python -m benchmarks.peers [--model NAME ...] [--rounds N]``
 
 Cost is the median time of the work that comes on top of one evaluation, as a multiple of that
-evaluation: a forward and backward pass, and the keeping of the user's objects. Caught are the faults of
+evaluation: a forward and backward pass, and the keeping of the user's objects. Caught are faults of
 `benchmarks.power.faults`, applied to the gradient of each model, out of all that apply.
 
 total norm

@@ -44,7 +44,7 @@ class RankPool:
 
     Args:
         ranks: how many processes to start.
-        timeout: seconds that ranks wait for each other; a run takes at most twice as long, and 5 more.
+        timeout: seconds that ranks wait for each other; a run takes at most twice that and 5 more.
 
     Example:
         ``with RankPool(2) as pool: measurement = pool.run(train_step)[0]``, where ``train_step`` is
