@@ -19,27 +19,39 @@ if TYPE_CHECKING:
     from pytest_gradcheck.checks import (
         Balance,
         Check,
+        Concentration,
         Finite,
         NormBounds,
         Numeric,
         PerturbationStability,
         Reaches,
     )
+    from pytest_gradcheck.elsewhere import record_gradients
     from pytest_gradcheck.errors import (
         BaselineError,
         GradientError,
         MissingExtraError,
         PrecisionError,
+        RankError,
         UsageError,
     )
-    from pytest_gradcheck.records import Measurement, Series, SeriesVerdict, Verdict
+    from pytest_gradcheck.estimators import Comparison
+    from pytest_gradcheck.posterior import posterior_points
+    from pytest_gradcheck.records import Measurement, Replicates, Series, SeriesVerdict, Verdict
     from pytest_gradcheck.series.rows import StepProbe
     from pytest_gradcheck.series.rules import RULES, Rule
     from pytest_gradcheck.series.run import TrainingRun
     from pytest_gradcheck.session.fixture import GradCheck
     from pytest_gradcheck.snapshot import GradientSnapshotExtension
     from pytest_gradcheck.strategies import points
+    from pytest_gradcheck.studies import (
+        compare_gradients,
+        replicate_gradients,
+        sweep_gradients,
+    )
+    from pytest_gradcheck.sweep import Sweep
     from pytest_gradcheck.watching import watch
+    from pytest_gradcheck.weighing import weights
 
 __version__ = "0.1.0"
 
@@ -48,6 +60,8 @@ __all__ = [
     "Balance",
     "BaselineError",
     "Check",
+    "Comparison",
+    "Concentration",
     "Finite",
     "GradCheck",
     "GradientError",
@@ -59,28 +73,46 @@ __all__ = [
     "PerturbationStability",
     "PrecisionError",
     "Probe",
+    "RankError",
+    "RankPool",
     "Reaches",
+    "Replicates",
     "Rule",
     "Series",
     "SeriesVerdict",
     "StepProbe",
+    "Sweep",
     "TrainingRun",
     "UsageError",
     "Verdict",
     "assert_gradients",
     "check_gradients",
+    "compare_gradients",
     "measure_gradients",
     "points",
+    "posterior_points",
+    "record_gradients",
+    "replicate_gradients",
+    "sweep_gradients",
     "watch",
+    "weights",
 ]
 
 _HOMES = {
+    "weights": "weighing",
+    "sweep_gradients": "studies",
+    "replicate_gradients": "studies",
+    "compare_gradients": "studies",
+    "Sweep": "sweep",
+    "Replicates": "records",
+    "Comparison": "estimators",
     "Probe": "api",
     "assert_gradients": "api",
     "check_gradients": "api",
     "measure_gradients": "api",
     "Balance": "checks",
     "Check": "checks",
+    "Concentration": "checks",
     "Finite": "checks",
     "NormBounds": "checks",
     "Numeric": "checks",
@@ -90,7 +122,10 @@ _HOMES = {
     "GradientError": "errors",
     "MissingExtraError": "errors",
     "PrecisionError": "errors",
+    "RankError": "errors",
     "UsageError": "errors",
+    "RankPool": "ranks",
+    "record_gradients": "elsewhere",
     "GradCheck": "session.fixture",
     "Measurement": "records",
     "Series": "records",
@@ -103,6 +138,7 @@ _HOMES = {
     "GradientSnapshotExtension": "snapshot",
     "points": "strategies",
     "watch": "watching",
+    "posterior_points": "posterior",
 }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from pytest_gradcheck.session.fixture import GradCheck
+from torch import Tensor
 
 from models import causal
 
@@ -60,6 +63,17 @@ def test_training(gradcheck: GradCheck) -> None:
             optimizer.zero_grad()
             terms = learner.losses(observed)
             run.log(components=terms)
-            torch.stack([*terms.values()]).sum().backward()
+            torch.autograd.backward(torch.stack([*terms.values()]).sum())
             torch.nn.utils.clip_grad_norm_(learner.parameters(), 10.0)
             optimizer.step()
+
+
+def test_scale_of_the_inputs_does_not_matter(gradcheck: GradCheck) -> None:
+    """In whatever unit heights and yields come, the same gradient follows."""
+    learner, raw = causal.small_learner(), causal.weather()
+
+    def at(unit: float) -> tuple[causal.StructureLearner, Callable[[], dict[str, Tensor]]]:
+        observed = causal.standardise(unit * raw)
+        return learner, lambda: learner.losses(observed)
+
+    gradcheck.sweep({"unit": [0.001, 1.0, 1000.0]}, at, max_norm_ratio=1.001, min_cosine=0.99)

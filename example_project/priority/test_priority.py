@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from pytest_gradcheck.session.fixture import GradCheck
@@ -61,13 +63,24 @@ def test_in_use(gradcheck: GradCheck, net: PriorityNet, batch: tuple[Tensor, Ten
 def test_training(gradcheck: GradCheck, net: PriorityNet) -> None:
     """Two epochs bring the loss down, rarely clipped, and no loss takes over."""
     features, urgency = priority.cases(20 * priority.BATCH)
-    batches = [*zip(features.split(priority.BATCH), urgency.split(priority.BATCH), strict=True)]
+    batches = [*zip(*(torch.split(t, priority.BATCH) for t in (features, urgency)), strict=True)]
     optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
     with gradcheck.watch(net, epoch=20, max_share=0.55) as run:
         for batch in batches * 2:
             optimizer.zero_grad()
             terms = priority.losses(net, *batch)
             run.log(components=terms)
-            torch.stack([*terms.values()]).sum().backward()
+            torch.autograd.backward(torch.stack([*terms.values()]).sum())
             torch.nn.utils.clip_grad_norm_(net.parameters(), 3.5)
             optimizer.step()
+
+
+def test_batch_size_hardly_matters(gradcheck: GradCheck, net: PriorityNet) -> None:
+    """Normalised over twice or four times as many cases, the gradient keeps its size."""
+
+    def at(batch: int) -> tuple[PriorityNet, Callable[[], dict[str, Tensor]]]:
+        drawn = priority.cases(batch)
+        return net, lambda: priority.losses(net, *drawn)
+
+    sizes = [priority.BATCH, 2 * priority.BATCH, 4 * priority.BATCH]
+    gradcheck.sweep({"batch": sizes}, at, max_norm_ratio=1.5)

@@ -60,11 +60,11 @@ def test_training(gradcheck: GradCheck) -> None:
     """Thirty steps towards a moving target keep every term on the scale of one simulator step."""
     critic, steps = td.small_critic(), td.replay()
     optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3)
-    bounds = {"max_norm": 1e-4, "min_norm": 1e-5}
-    with gradcheck.watch(critic, rules=(ONE_SCALE, FALLS), **bounds) as run:
+    rules = (ONE_SCALE, FALLS)
+    with gradcheck.watch(critic, rules=rules, max_norm=1e-4, min_norm=1e-5) as run:
         for _ in range(30):
             optimizer.zero_grad()
             terms = td.losses(critic, steps)
             run.log(components=terms)
-            torch.stack([*terms.values()]).sum().backward()
+            torch.autograd.backward(torch.stack([*terms.values()]).sum())
             optimizer.step()

@@ -14,26 +14,39 @@ from __future__ import annotations
 
 from pytest_gradcheck.records.gradient import (
     ComponentStats,
+    Disagreement,
     Element,
     GradientStats,
     ParameterStats,
+    Push,
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (
+    POINT_STORED,
     DirectionalDerivative,
     Measurement,
+    Mismatch,
     PointStats,
     Sample,
 )
 from pytest_gradcheck.records.noise import Noise, TierNoise
 from pytest_gradcheck.records.objective import (
     ArrayView,
+    Collective,
     ComponentEvaluation,
     Evaluation,
     Jitter,
     Objective,
     Precision,
     Scalar,
+    Start,
+)
+from pytest_gradcheck.records.replicates import (
+    Estimate,
+    ParameterReplicates,
+    Replicate,
+    Replicates,
+    WeightStats,
 )
 from pytest_gradcheck.records.series import (
     Metric,
@@ -42,18 +55,23 @@ from pytest_gradcheck.records.series import (
     SeriesBaseline,
     SeriesVerdict,
 )
+from pytest_gradcheck.records.table import Table
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 Kept = Measurement | SeriesBaseline
 """What an entry of a baseline file holds: a gradient, or what is kept of a training run."""
 
 __all__ = [
+    "POINT_STORED",
     "ArrayView",
     "CheckResult",
+    "Collective",
     "ComponentEvaluation",
     "ComponentStats",
     "DirectionalDerivative",
+    "Disagreement",
     "Element",
+    "Estimate",
     "Evaluation",
     "Finding",
     "GradientStats",
@@ -62,18 +80,26 @@ __all__ = [
     "Measurement",
     "Metric",
     "MetricBaseline",
+    "Mismatch",
     "Noise",
     "Objective",
     "Outcome",
+    "ParameterReplicates",
     "ParameterStats",
     "PointStats",
     "Precision",
+    "Push",
+    "Replicate",
+    "Replicates",
     "Sample",
     "Scalar",
     "Series",
     "SeriesBaseline",
     "SeriesVerdict",
     "Sketch",
+    "Start",
+    "Table",
     "TierNoise",
     "Verdict",
+    "WeightStats",
 ]

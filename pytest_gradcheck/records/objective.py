@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_gradcheck.errors import UsageError
 
@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Starts = Callable[[int, int], Sequence["Start"]]
+
 __all__ = [
     "ArrayView",
+    "Collective",
     "ComponentEvaluation",
     "Evaluation",
     "Jitter",
     "Objective",
     "Precision",
     "Scalar",
+    "Start",
 ]
 
 Precision = Literal["native", "float64"]
@@ -61,6 +65,51 @@ class ArrayView(Protocol):
         ...
 
 
+class Collective(Protocol):
+    """Add up what the ranks of a distributed run know, each of its own shard.
+
+    Every rank calls the same methods in the same order.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Number of this rank, from 0."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of ranks."""
+        ...
+
+    def owns(self, name: str) -> bool:
+        """Whether this rank speaks for its elements of a parameter: one replica of them does."""
+        ...
+
+    def shard(self, name: str) -> int:
+        """Return which part of a parameter lies here; equal on ranks that hold the same one."""
+        ...
+
+    def whole(self, names: Iterable[str]) -> Collective:
+        """Return the same ranks where every one of them holds some parameters whole."""
+        ...
+
+    def add(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sum of the ranks' vectors, shape ``(k,)``, the same bits on every rank."""
+        ...
+
+    def largest(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the element-wise maximum of the ranks' vectors, shape ``(k,)``."""
+        ...
+
+    def gather(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the ranks' vectors of ``k`` numbers, shape ``(size, k)``."""
+        ...
+
+    def share(self, value: object) -> object:
+        """Return what rank 0 passed, on every rank."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentEvaluation:
     """Hold one named additive term of the loss at one point.
@@ -99,12 +148,30 @@ class Evaluation:
         components: the named terms, empty when the objective is a single scalar.
         eps: machine epsilon of the coarsest precision that any operation used, where the evaluation
             was watched for it (see `Jitter`); ``None`` where it was not.
+        collective: the ranks that hold the gradient together; ``None`` where it lies here whole.
+            Values are then those of this rank's own data, and the loss is their mean.
     """
 
     value: float
     grads: Mapping[str, ArrayView | None]
     components: Mapping[str, ComponentEvaluation] = field(default_factory=dict)
     eps: float | None = None
+    collective: Collective | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Hold one point that has a name: a draw from the prior, where a sampler was.
+
+    Attributes:
+        label: says which point it is: ``prior draw #3 (seed 3)``.
+        seed: of the draw, 0 where there is none.
+        values: float64 arrays of the parameters' shapes, by parameter.
+    """
+
+    label: str
+    seed: int
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,17 +183,27 @@ class Objective:
         backend: the backend's name, ``torch``, ``pymc`` or ``arrays``.
         device: where it is evaluated: ``cpu``, ``cuda``.
         point: the current value of every parameter, in the model's own (forward) order.
-        value_and_grad: ``f(point, components=True, precision="native", jitter=None)``. ``point``
+        value_and_grad: ``f(point, components=True, precision="native", jitter=None,
+            seed=None)``. ``point``
             maps names to arrays of the parameters' (real) shapes, a missing name or ``None``
             meaning its current value. A pure function: the same point gives the same bits, and the
             user's objects are unchanged afterwards. With ``precision="float64"`` everything is
             computed in float64, or `PrecisionError` says why not. With a `Jitter`, the coarsest
             precision used is watched for, and float inputs that the backend can see beside the
-            point are moved.
+            point are moved. With a `seed` the random streams start there, those of generators
+            that the function holds included, and not at the objective's own seed.
         value: ``f(point, precision="native")``, the value alone; as pure.
         seed: of every random stream the model draws from.
+        stream: names what those streams give on this device, in the precisions used: equal names,
+            equal draws. Called where replicates are taken.
         sense: ``loss`` or ``logp``, what the value is called in messages.
         stores_point: whether the baseline keeps the whole point where it is small enough.
+        separate_terms: whether the components come from another function than the gradient itself,
+            so that their sum may differ from it.
+        named: ``f(at)``, for what the user passed as `at=` and is no mapping: a function of a count
+            and a seed that returns so many points, or ``None`` for the point as it is; no such
+            names where it is ``None`` itself.
+        starts: such a function, for the points to evaluate in place of Gaussian perturbations.
         min_scale: the scale a parameter is perturbed at when its RMS is smaller, so that zeros
             move too; 1 in an unconstrained space of unit scale.
         facts: what else is worth keeping in reports and baselines (frozen and tied parameters,
@@ -134,6 +211,7 @@ class Objective:
         structure: what must be equal for two gradients to be comparable beyond names and shapes
             (transforms, distributions), plain scalars by name.
         packages: versions of the packages that computed the gradient, by name.
+        collective: the ranks that hold the point together; ``None`` where it lies here whole.
     """
 
     name: str
@@ -143,12 +221,17 @@ class Objective:
     value_and_grad: Callable[..., Evaluation]
     value: Callable[..., float]
     seed: int
+    stream: Callable[[], str] = str
     sense: str = "loss"
     stores_point: bool = False
+    separate_terms: bool = False
+    named: Callable[[object], Starts | None] | None = None
+    starts: Starts | None = None
     min_scale: float = 1e-2
     facts: Mapping[str, Scalar] = field(default_factory=dict)
     structure: Mapping[str, Scalar] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
+    collective: Collective | None = None
 
     def __post_init__(self) -> None:
         """Check that there is something to differentiate."""

@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.records import SeriesVerdict
 from pytest_gradcheck.reporters import SCHEMA_VERSION
+from pytest_gradcheck.reporters.replicates import replicate_metrics, replicate_series
 from pytest_gradcheck.reporters.series_content import series_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_gradcheck.records import Measurement, Verdict
+    from pytest_gradcheck.records import Measurement, Table, Verdict
     from pytest_gradcheck.reporters import Report, ReportEntry
 
 __all__ = ["entry_content", "report_content"]
 
 
-def report_content(report: Report, convert: Callable[[Any], Any]) -> dict[str, Any]:
+def report_content(report: Report, convert: Callable[[object], Any]) -> dict[str, Any]:
     """Return a whole report as plain data, with the calls under ``calls``.
 
     Args:
         report: what the run found out.
-        convert: makes plain data of a verdict.
+        convert: makes plain data of a record: a verdict, an offer.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -40,16 +41,17 @@ def report_content(report: Report, convert: Callable[[Any], Any]) -> dict[str, A
         "unused": list(report.unused),
         "pruned": list(report.pruned),
         "notes": list(report.notes),
+        "coverage": convert(report.coverage) if report.coverage else None,
         "calls": [entry_content(entry, convert) for entry in report.entries],
     }
 
 
-def entry_content(entry: ReportEntry, convert: Callable[[Any], Any]) -> dict[str, Any]:
+def entry_content(entry: ReportEntry, convert: Callable[[object], Any]) -> dict[str, Any]:
     """Return one call as plain data.
 
     Args:
         entry: what became of the call.
-        convert: makes plain data of a verdict.
+        convert: makes plain data of a record: a verdict, an offer.
     """
     verdict = entry.verdict
     return {
@@ -61,6 +63,12 @@ def entry_content(entry: ReportEntry, convert: Callable[[Any], Any]) -> dict[str
         "reason": entry.reason,
         "drifted": entry.drifted,
         "failed": list(entry.failed),
+        "command": entry.command,
+        "source": entry.source,
+        "line": entry.line,
+        "file": entry.file,
+        "key": entry.key,
+        "offer": convert(entry.offer) if entry.offer else None,
         **_told(verdict, entry.seconds),
         "verdict": convert(verdict) if verdict else None,
     }
@@ -69,11 +77,16 @@ def entry_content(entry: ReportEntry, convert: Callable[[Any], Any]) -> dict[str
 def _told(verdict: Verdict | SeriesVerdict | None, seconds: float) -> dict[str, Any]:
     """Return what was asked of a call and the numbers it led to; of a series, every step's too."""
     if verdict is None:
-        return {"config": {}, "metrics": {}}
+        return {"config": {}, "metrics": {}, "per_replicate": [], "tables": []}
     if isinstance(verdict, SeriesVerdict):
         return series_content(verdict)
     metrics = {**_metrics(verdict.measurement), "seconds": seconds}
-    return {"config": _config(verdict), "metrics": metrics}
+    return {
+        "config": _config(verdict),
+        "metrics": metrics,
+        "per_replicate": replicate_series(verdict.measurement.replicates),
+        "tables": [_table(one) for one in verdict.tables],
+    }
 
 
 def _config(verdict: Verdict) -> dict[str, Any]:
@@ -92,10 +105,15 @@ def _config(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _metrics(measurement: Measurement) -> dict[str, float]:
+def _table(one: Table) -> dict[str, Any]:
+    """Return a table by column name."""
+    return {"title": one.title, "rows": [dict(zip(one.head, r, strict=True)) for r in one.rows]}
+
+
+def _metrics(measurement: Measurement) -> dict[str, float | None]:
     """Return the numbers of a call as one flat table."""
     native, shadow = measurement.native, measurement.shadow
-    table: dict[str, float] = {
+    table: dict[str, float | None] = {
         "value": native.value,
         "norm": native.norm,
         "max_abs": native.max_abs,
@@ -117,4 +135,6 @@ def _metrics(measurement: Measurement) -> dict[str, float]:
         table["perturbed.finite"] = sum(sample.finite for sample in measurement.samples)
         table["perturbed.max_norm_ratio"] = measurement.max_norm_ratio
         table["perturbed.log_spread"] = measurement.log_spread
+    if measurement.replicates:
+        table |= replicate_metrics(measurement.replicates)
     return table

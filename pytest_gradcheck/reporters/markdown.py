@@ -70,6 +70,9 @@ def _title(entry: ReportEntry) -> str:
 
 def _overview(entry: ReportEntry) -> list[str]:
     """Return the row of one call."""
+    norm: float | None
+    nans: int | None
+    infs: int | None
     if isinstance(entry.verdict, SeriesVerdict):
         norm, nans, infs = series_overview(entry.verdict.series)
     else:

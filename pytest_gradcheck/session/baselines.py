@@ -8,6 +8,7 @@ Requirements:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from pytest_gradcheck.records import (
 from pytest_gradcheck.session.ledger import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pytest_gradcheck.session.settings import Mode
 
@@ -78,17 +79,26 @@ class Decision(Generic[Judged]):
 class Shelf:
     """Read baseline files, each once a run: only the end of the run changes them."""
 
-    _read: dict[Path, dict[str, Kept] | BaselineError] = field(default_factory=dict)
+    _read: dict[Path, Mapping[str, Kept] | BaselineError] = field(default_factory=dict)
 
     def find(self, address: Address) -> Kept | BaselineError | None:
         """Return the entry at an address, ``None`` where there is none, or why nobody can tell."""
-        if address.path not in self._read:
-            try:
-                self._read[address.path] = dict(store.read(address.path).entries)
-            except BaselineError as error:
-                self._read[address.path] = error
-        found = self._read[address.path]
+        found = self._content(address.path)
         return found if isinstance(found, BaselineError) else found.get(address.key)
+
+    def keys(self, path: Path) -> Collection[str] | None:
+        """Return the keys of the entries in a file, ``None`` where nobody can tell."""
+        found = self._content(path)
+        return None if isinstance(found, BaselineError) else found.keys()
+
+    def _content(self, path: Path) -> Mapping[str, Kept] | BaselineError:
+        """Return what a file holds, or why it cannot be read."""
+        if path not in self._read:
+            try:
+                self._read[path] = store.read(path).entries
+            except BaselineError as error:
+                self._read[path] = error
+        return self._read[path]
 
 
 def of_kind(

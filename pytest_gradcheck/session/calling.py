@@ -8,21 +8,26 @@ Requirements:
 from __future__ import annotations
 
 import json
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck import api
 from pytest_gradcheck.checks.drift import moved_parameters
+from pytest_gradcheck.drift.distribution import summary
+from pytest_gradcheck.elsewhere import of_rank_0, recorder, subject
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.limits import parse
-from pytest_gradcheck.recording import recorded, sensitivity
+from pytest_gradcheck.recording import sensitivity
 from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.reporters import ReportEntry
 from pytest_gradcheck.serialize import to_json, unstorable
 from pytest_gradcheck.session.addressing import address_of
 from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settle
+from pytest_gradcheck.session.ending import call_line
 from pytest_gradcheck.session.ledger import Call, Found
 from pytest_gradcheck.session.marker import layers
+from pytest_gradcheck.session.offering import Offered, offered_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,47 +65,61 @@ def check(
     label = desk.claim(given.pop("name", None))  # of the call, not of the model
     here = (f"the call in {item.name}", written)
     limits = parse(*layers(item, run.settings.limits), here)
-    objective = api.source(model, loss, **given)
+    objective = subject(model, loss, given)
     address = address_of(item, run, objective.device, label)
-    decision, found = _decide(objective, limits, address, run, label)
-    call = _call(decision, address, found, run)
+    decision, offered, found = _decide(objective, limits, address, run, label)
+    where = call_line(sys._getframe(1), str(item.path))  # noqa: SLF001 - the only way there is
+    call = _call(decision, offered, address, found, run=run, where=where)
     desk.calls.append(call)
     item.user_properties.append(("gradcheck", _property(call, decision.verdict)))
     return decision
 
 
 def _decide(
-    objective: Objective, limits: Limits, address: Address, run: Run, label: str
-) -> tuple[Decision[Verdict], Found]:
+    objective: Objective | Measurement, limits: Limits, address: Address, run: Run, label: str
+) -> tuple[Decision[Verdict], Offered, Found]:
     """Measure and judge, and hold against the baseline if the run has any."""
-    top = run.settings.top
+    top, pages = run.settings.top, run.settings.pages
     if run.settings.mode == "off" or not limits.drift:
-        verdict = api.judged(objective, limits, name=label, top=top)
-        return Decision(verdict=verdict), "off"
+        verdict = api.judged(objective, limits, name=label, top=top, histogram=pages)
+        return Decision(verdict=verdict), Offered(), "off"
     stored = of_kind(run.shelf.find(address), Measurement, address)
+    stored = of_rank_0(objective, stored)
     baseline = stored if isinstance(stored, Measurement) else None
-    verdict = api.judged(objective, limits, baseline=baseline, name=label, top=top, keep=True)
-    decision = settle(
+    verdict = api.judged(
+        objective, limits, baseline=baseline, name=label, top=top, keep=True, histogram=pages
+    )
+    settled = partial(
+        settle,
         verdict,
         stored,
         address,
-        mode=run.settings.mode,
         min_drift=limits.min_drift,
         warn=run.settings.warn,
-        record=partial(recorded, objective),
+        record=recorder(objective),
     )
+    decision = settled(mode=run.settings.mode)
+    offered = offered_by(decision, settled, stored, offers=run.settings.offers)
     if isinstance(stored, BaselineError):
-        return decision, "unreadable"
-    return decision, "missing" if stored is None else "compared"
+        return decision, offered, "unreadable"
+    return decision, offered, "missing" if stored is None else "compared"
 
 
-def _call(decision: Decision[Verdict], address: Address, found: Found, run: Run) -> Call:
+def _call(
+    decision: Decision[Verdict],
+    offered: Offered,
+    address: Address,
+    found: Found,
+    *,
+    run: Run,
+    where: tuple[str, int],
+) -> Call:
     """Return what a call has to say to the process that keeps the ledger."""
     verdict = decision.verdict
     entry = ReportEntry.of(verdict, node_id="", outcome="", baseline=found)
     told = run.settings.reports or entry.failed or decision.tolerated
-    problem = unstorable(decision.entry) if decision.entry else ""
-    keep = decision.entry is not None and not problem
+    problem = unstorable(offered.entry) if offered.entry else offered.refused
+    keep = offered.entry is not None and not problem
     drift = verdict.result("drift")
     return Call(
         name=verdict.name,
@@ -108,6 +127,10 @@ def _call(decision: Decision[Verdict], address: Address, found: Found, run: Run)
         key=address.key,
         baseline=found,
         action=decision.action,
+        offer="" if decision.action else offered.action,
+        replaces=offered.replaces,
+        source=where[0],
+        line=where[1],
         failed=entry.failed,
         drifted=entry.drifted,
         moved=_moved(verdict),
@@ -115,8 +138,9 @@ def _call(decision: Decision[Verdict], address: Address, found: Found, run: Run)
         unfit=problem,
         sees=_sees(decision.entry) if keep and isinstance(decision.entry, Measurement) else "",
         seconds=entry.seconds,
-        entry=to_json(decision.entry) if keep else None,
+        entry=to_json(offered.entry) if keep else None,
         verdict=to_json(verdict) if told else None,
+        command="" if found == "off" else address.command,
     )
 
 
@@ -131,7 +155,10 @@ def _moved(verdict: Verdict) -> list[str]:
 def _sees(entry: Measurement) -> str:
     """Return the smallest drift that a new baseline can see."""
     smallest, name = sensitivity(entry)
-    return f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
+    seen = f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
+    if entry.replicates is None or entry.replicates.identical:
+        return seen
+    return f"{seen}; where random streams differ, {summary(entry.replicates)}"
 
 
 def _first(result: CheckResult) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.errors import BaselineError, GradientDriftWarning, GradientError
@@ -19,8 +21,10 @@ from pytest_gradcheck.series.limits import SeriesLimits, series_limits
 from pytest_gradcheck.series.run import TrainingRun, refuse_nothing
 from pytest_gradcheck.session.addressing import address_of
 from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settle
+from pytest_gradcheck.session.ending import call_line
 from pytest_gradcheck.session.ledger import Call, Found
 from pytest_gradcheck.session.marker import layers, series_options
+from pytest_gradcheck.session.offering import Offered, offered_by
 from pytest_gradcheck.watching import observed
 
 if TYPE_CHECKING:
@@ -99,24 +103,30 @@ class Watching:
         if decision.tolerated is not None:
             warnings.warn(self._story(decision.tolerated), GradientDriftWarning, stacklevel=2)
         if not decision.verdict.passed:
-            raise GradientError(self._story(decision.verdict)) from None
+            failure = GradientError(self._story(decision.verdict))
+            if {result.check for result in decision.verdict.failures} == {"drift"}:
+                self._desk.raised = failure
+            raise failure from None
 
     def judge(self, series: Series) -> Decision[SeriesVerdict]:
         """Return what is to be said of a series, and note it on the desk."""
         item, run = self._item, self._run
         address = address_of(item, run, series.device, self._label)
-        decision, found = self._decide(series, address)
-        call = _call(decision, address, found, run)
+        decision, offered, found = self._decide(series, address)
+        where = call_line(sys._getframe(1), str(item.path))  # noqa: SLF001 - the only way there is
+        call = _call(decision, offered, address, found, run=run, where=where)
         self._desk.calls.append(call)
         item.user_properties.append(("gradcheck", _property(call, decision.verdict)))
         return decision
 
-    def _decide(self, series: Series, address: Address) -> tuple[Decision[SeriesVerdict], Found]:
+    def _decide(
+        self, series: Series, address: Address
+    ) -> tuple[Decision[SeriesVerdict], Offered, Found]:
         """Judge, and hold against the baseline if the run has any."""
         held, settings = self._limits, self._run.settings
         verdict = judge_series(series, held.rules, name=self._label, limits=held.text())
         if settings.mode == "off" or not held.drift:
-            return Decision(verdict=verdict), "off"
+            return Decision(verdict=verdict), Offered(), "off"
         stored = of_kind(self._run.shelf.find(address), SeriesBaseline, address)
         if isinstance(stored, SeriesBaseline):
             result = compare_series(series, stored, min_drift=held.min_drift)
@@ -128,18 +138,20 @@ class Watching:
                 limits=verdict.limits,
                 next_steps=verdict.next_steps,
             )
-        decision = settle(
+        settled = partial(
+            settle,
             verdict,
             stored,
             address,
-            mode=settings.mode,
             warn=settings.warn,
             record=kept,
             refresh=lambda new, old: refreshed(new, old, verdict.results[-1]),
         )
+        decision = settled(mode=settings.mode)
+        offered = offered_by(decision, settled, stored, offers=settings.offers)
         if isinstance(stored, BaselineError):
-            return decision, "unreadable"
-        return decision, "missing" if stored is None else "compared"
+            return decision, offered, "unreadable"
+        return decision, offered, "missing" if stored is None else "compared"
 
     def _story(self, verdict: SeriesVerdict) -> str:
         """Return the message of a failure."""
@@ -152,13 +164,21 @@ def _several(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - one thing, or sev
     return tuple(value) if isinstance(value, list | tuple | set) else (value,)
 
 
-def _call(decision: Decision[SeriesVerdict], address: Address, found: Found, run: Run) -> Call:
+def _call(
+    decision: Decision[SeriesVerdict],
+    offered: Offered,
+    address: Address,
+    found: Found,
+    *,
+    run: Run,
+    where: tuple[str, int],
+) -> Call:
     """Return what a series has to say to the process that keeps the ledger."""
     verdict = decision.verdict
     entry = ReportEntry.of(verdict, node_id="", outcome="", baseline=found)
     told = run.settings.reports or entry.failed or decision.tolerated
-    problem = unstorable(decision.entry) if decision.entry else ""
-    keep = decision.entry is not None and not problem
+    problem = unstorable(offered.entry) if offered.entry else offered.refused
+    keep = offered.entry is not None and not problem
     drift = verdict.result("drift")
     reason = drift.findings[0].text if drift is not None and drift.findings else ""
     return Call(
@@ -168,13 +188,18 @@ def _call(decision: Decision[SeriesVerdict], address: Address, found: Found, run
         key=address.key,
         baseline=found,
         action=decision.action,
+        offer="" if decision.action else offered.action,
+        replaces=offered.replaces,
+        source=where[0],
+        line=where[1],
         failed=entry.failed,
         drifted=entry.drifted,
         reason="" if found == "compared" else reason,
         unfit=problem,
         seconds=entry.seconds,
-        entry=to_json(decision.entry) if keep else None,
+        entry=to_json(offered.entry) if keep else None,
         verdict=to_json(verdict) if told else None,
+        command="" if found == "off" else address.command,
     )
 
 

@@ -19,6 +19,7 @@ from typing import Literal, cast
 import pytest
 
 from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.session.ranks import rank_of_run, timeout
 
 __all__ = ["LIMITS", "MODES", "PREFIX", "Mode", "Settings", "read"]
 
@@ -42,6 +43,11 @@ LIMITS = (
     "max_share",
     "balance_parameters",
     "numeric",
+    "replicates",
+    "max_cv",
+    "min_snr",
+    "min_ess",
+    "max_weight",
     "drift",
     "shadow",
     "min_drift",
@@ -70,7 +76,10 @@ class Settings:
         top: the most rows in a table.
         limits: from the ini file, by name.
         ci: whether this is a continuous integration machine.
+        keeps: whether what fails for its baseline is kept for ``gradcheck review``.
         worker: whether this process runs tests for another one, which does all the writing.
+        rank: of this process in a run of torchrun, ``None`` elsewhere.
+        rank_timeout: seconds that ranks wait for each other.
     """
 
     mode: Mode = "check"
@@ -81,12 +90,25 @@ class Settings:
     top: int = 20
     limits: Mapping[str, object] = field(default_factory=dict)
     ci: bool = False
+    keeps: bool = False
     worker: bool = False
+    rank: int | None = None
+    rank_timeout: float = 300.0
+
+    @property
+    def offers(self) -> bool:
+        """Whether somebody may want to record later what fails for its baseline now."""
+        return self.keeps or any(path.suffix.lower() == ".json" for path in self.reports)
 
     @property
     def records(self) -> bool:
         """Whether the run may write baselines."""
         return self.mode in {"new", "update", "rewrite"}
+
+    @property
+    def pages(self) -> bool:
+        """Whether a report is a page, which shows more than the other formats."""
+        return any(path.suffix.lower() == ".html" for path in self.reports)
 
 
 def read(config: pytest.Config) -> Settings:
@@ -102,7 +124,9 @@ def read(config: pytest.Config) -> Settings:
         pytest.UsageError: flags contradict each other, or a value cannot be used.
     """
     option = config.option
-    worker = hasattr(config, "workerinput")
+    rank = rank_of_run(config)
+    worker = hasattr(config, "workerinput") or bool(rank)
+    ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
     return Settings(
         mode=_mode(option.grad_baseline, update=option.grad_baseline_update),
         prune=_prune(option.grad_baseline, prune=option.grad_baseline_prune),
@@ -111,8 +135,11 @@ def read(config: pytest.Config) -> Settings:
         reports=_reports(option.grad_report, config.invocation_params.dir, check=not worker),
         top=_top(option.grad_top),
         limits=_limits(config),
-        ci=os.environ.get("CI", "").lower() not in {"", "0", "false"},
+        ci=ci,
+        keeps=not ci and getattr(config, "cache", None) is not None,
         worker=worker,
+        rank=rank,
+        rank_timeout=timeout(option.grad_rank_timeout),
     )
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.parameter import is_lazy
 
 from pytest_gradcheck.backends._torch.captured import held_by
+from pytest_gradcheck.backends._torch.shards import is_sharded
 from pytest_gradcheck.backends._torch.streams import Stream, global_streams, stream_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ class Belongings:
     modules: tuple[torch.nn.Module, ...]
     leaves: tuple[torch.Tensor, ...]
     streams: tuple[Stream, ...]
+
+    def reseeded(self) -> Belongings:
+        """Return the same objects, to be seeded as well where they are generators."""
+
+        def start(stream: Stream) -> Stream:
+            reseed = stream.reseed
+            return stream if reseed is None else replace(stream, seed=reseed)
+
+        return replace(self, streams=tuple(map(start, self.streams)))
 
     def rescaled(self) -> list[torch.Tensor]:
         """Return the weights that an embedding with ``max_norm`` rescales as it reads them."""
@@ -120,7 +130,7 @@ def _is_writable(buffer: torch.Tensor) -> bool:
 
 def _memory(tensor: torch.Tensor) -> Restore:
     """Remember where a tensor lies and how it is shaped, and return what puts it back there."""
-    if tensor.layout is not torch.strided:
+    if tensor.layout is not torch.strided or is_sharded(tensor):
         return lambda: None
     own = tensor.data
 

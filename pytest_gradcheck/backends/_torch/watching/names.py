@@ -5,15 +5,15 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import torch
     from torch.optim import Optimizer
 
-__all__ = ["model_of", "names_of", "parameters_of"]
+__all__ = ["facts_of", "model_of", "names_of", "parameters_of", "rates_of"]
 
 
 def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
@@ -53,4 +53,30 @@ def names_of(optimizer: Optimizer, known: Mapping[int, str]) -> dict[int, str]:
         own = group.get("param_names") or [""] * len(group["params"])
         for j, (parameter, name) in enumerate(zip(group["params"], own, strict=True)):
             found[id(parameter)] = known.get(id(parameter)) or name or f"group{i}.{j}"
+    return found
+
+
+def facts_of(model: nn.Module, named: Mapping[str, torch.Tensor]) -> dict[str, int]:
+    """Return how large a model is, and how many of its layers normalise over the batch.
+
+    Args:
+        model: to describe.
+        named: its parameters.
+    """
+    facts = {"parameters": len(named), "elements": sum(p.numel() for p in named.values())}
+    kind = nn.modules.batchnorm._BatchNorm  # noqa: SLF001 - the class of all of them
+    normalised = sum(isinstance(module, kind) for module in model.modules())
+    return facts | ({"batch_norm": normalised} if normalised else {})
+
+
+def rates_of(optimizer: Optimizer) -> dict[str, float | torch.Tensor]:
+    """Return the learning rate of each group of an optimizer; tensors ``[1]`` are copies."""
+    groups = optimizer.param_groups
+    found: dict[str, float | torch.Tensor] = {}
+    for i, group in enumerate(groups):
+        rate = group.get("lr")
+        if rate is not None:
+            key = "lr" if len(groups) == 1 else f"lr.{i}"
+            tensor = isinstance(rate, torch.Tensor)
+            found[key] = rate.detach().reshape(1).clone() if tensor else float(rate)
     return found

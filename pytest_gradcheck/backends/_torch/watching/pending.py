@@ -43,6 +43,19 @@ class Pending:
         if self._count > _MOST:
             self.fetch()
 
+    def note(self, row: Row, key: str, number: float | torch.Tensor) -> None:
+        """Enter a number in a row, at once where it is at hand.
+
+        Args:
+            row: to fill.
+            key: of the number.
+            number: a float, or a tensor of one element on any device.
+        """
+        if isinstance(number, torch.Tensor):
+            self.add(row, [key], number)
+        else:
+            row[key] = number
+
     def fetch(self) -> None:
         """Fill the rows, with one transfer for each device and dtype."""
         groups = defaultdict(list)

@@ -18,7 +18,13 @@ from torch import nn
 
 from pytest_gradcheck.backends._torch.watching.arguments import scalar
 from pytest_gradcheck.backends._torch.watching.inputs import STATISTICS, seeing
-from pytest_gradcheck.backends._torch.watching.names import model_of, names_of, parameters_of
+from pytest_gradcheck.backends._torch.watching.names import (
+    facts_of,
+    model_of,
+    names_of,
+    parameters_of,
+    rates_of,
+)
 from pytest_gradcheck.backends._torch.watching.norms import total
 from pytest_gradcheck.backends._torch.watching.pending import Pending
 from pytest_gradcheck.backends._torch.watching.since import Since
@@ -88,11 +94,7 @@ class Recorder:
         """Write down scalars of the step in progress or, between two, of the last one."""
         row = LoggedRow(group=group, step=self.now)
         for key, value in values.items():
-            number = scalar(key, value)
-            if isinstance(number, torch.Tensor):
-                self._pending.add(row.values, [key], number)
-            else:
-                row.values[key] = number
+            self._pending.note(row.values, key, scalar(key, value))
         self.notebook.logged.append(row)
 
     def epoch(self) -> None:
@@ -178,14 +180,8 @@ class Recorder:
         """Return the row of a step, with what is known whether it is made or skipped."""
         row = StepRow(source=source, step=self._counts[source])
         self._since.loss(row.values)
-        groups = optimizer.param_groups
-        for i, group in enumerate(groups):
-            key = "lr" if len(groups) == 1 else f"lr.{i}"
-            rate = group.get("lr")
-            if isinstance(rate, torch.Tensor):
-                self._pending.add(row.values, [key], rate.reshape(1).clone())
-            elif rate is not None:
-                row.values[key] = float(rate)
+        for key, rate in rates_of(optimizer).items():
+            self._pending.note(row.values, key, rate)
         return row
 
     def _close(self, source: str, row: StepRow) -> None:
@@ -233,11 +229,7 @@ class Recorder:
         named = dict(model.named_parameters())
         self._names = {id(p): name for name, p in named.items()}
         book.device = next((p.device.type for p in named.values()), "cpu")
-        book.facts["parameters"] = len(named)
-        book.facts["elements"] = sum(p.numel() for p in named.values())
-        normalised = sum(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())  # noqa: SLF001 - the class of all of them
-        if normalised:
-            book.facts["batch_norm"] = normalised
+        book.facts |= facts_of(model, named)
         self._undo.enter_context(seeing(model, self._looks, self._see))
 
     def _looks(self) -> bool:
