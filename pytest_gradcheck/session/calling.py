@@ -83,8 +83,7 @@ def check(
     given = {k: v for k, v in options.items() if k in api.SourceOptions.__annotations__}
     written = {k: v for k, v in options.items() if k not in given}
     label = desk.claim(given.pop("name", None))  # of the call, not of the model
-    here = (f"the call in {item.name}", written)
-    limits = parse(*layers(item, run.settings.limits), here)
+    limits = parse(*layers(item, run.settings.limits), (f"the call in {item.name}", written))
     objective = subject(model, loss, given)
     address = _address(item, run, objective, label)
     decision, offered, found = _decide(objective, limits, address, run, label)
@@ -103,8 +102,7 @@ def _decide(
     if run.settings.mode == "off" or not limits.drift:
         verdict = api.judged(objective, limits, name=label, top=top, histogram=pages)
         return Decision(verdict=verdict), Offered(), "off"
-    stored = run.shelf.find(address)
-    stored = of_rank_0(objective, stored)
+    stored = of_rank_0(objective, run.shelf.find(address))
     baseline = stored if isinstance(stored, Measurement) else None
     verdict = api.judged(
         objective, limits, baseline=baseline, name=label, top=top, keep=True, histogram=pages
