@@ -25,6 +25,7 @@ from pytest_gradcheck.drift.allowance import (
     spread_allowed,
 )
 from pytest_gradcheck.drift.diagnose import diagnose
+from pytest_gradcheck.drift.mixing import kept, mixed
 from pytest_gradcheck.drift.replicates import (
     distribution_findings,
     other_draws,
@@ -34,11 +35,11 @@ from pytest_gradcheck.drift.replicates import (
 )
 from pytest_gradcheck.drift.structure import structure_findings
 from pytest_gradcheck.drift.tier import gap, gradient, tiers, values
-from pytest_gradcheck.records import POINT_STORED, CheckResult, Finding, GradientStats
+from pytest_gradcheck.records import POINT_STORED, CheckResult, Finding
 from pytest_gradcheck.stats.sketch import distance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from pytest_gradcheck.records import Measurement, Sample
 
@@ -130,10 +131,10 @@ def refreshed(
             keep |= {component_key(c.name, what) for what in ("value", "norm")}
     return dataclasses.replace(
         new,
-        native=_mixed(new.native, baseline.native, keep),
-        shadow=new.shadow and baseline.shadow and _mixed(new.shadow, baseline.shadow, keep),
-        allowances=_kept(new.allowances, baseline.allowances, keep),
-        shadow_allowances=_kept(new.shadow_allowances, baseline.shadow_allowances, keep),
+        native=mixed(new.native, baseline.native, keep),
+        shadow=new.shadow and baseline.shadow and mixed(new.shadow, baseline.shadow, keep),
+        allowances=kept(new.allowances, baseline.allowances, keep),
+        shadow_allowances=kept(new.shadow_allowances, baseline.shadow_allowances, keep),
         replicates=new.replicates if again else baseline.replicates,
         point=baseline.point,
     )
@@ -169,34 +170,6 @@ def _as_distributions(measurement: Measurement, baseline: Measurement) -> CheckR
     if findings:
         return _failed("drift", [*findings, said])
     return CheckResult(check="drift", outcome="passed", findings=(said,))
-
-
-def _mixed(new: GradientStats, old: GradientStats, keep: set[str]) -> GradientStats:
-    """Return a tier in which what is to be kept is the old.
-
-    Args:
-        new: the tier now.
-        old: the tier of the baseline.
-        keep: the keys of what did not drift, as allowances have them.
-    """
-    parameters = zip(new.parameters, old.parameters, strict=True)
-    components = [
-        dataclasses.replace(c, value=d.value, norm=d.norm)
-        if component_key(c.name, "value") in keep
-        else c
-        for c, d in zip(new.components, old.components, strict=True)
-    ]
-    return dataclasses.replace(
-        new,
-        value=old.value if VALUE in keep else new.value,
-        parameters=tuple(q if q.name in keep else p for p, q in parameters),
-        components=tuple(components),
-    )
-
-
-def _kept(new: Mapping[str, float], old: Mapping[str, float], keep: set[str]) -> dict[str, float]:
-    """Return allowances in which those of what is to be kept are the old ones."""
-    return {key: old[key] if key in keep and key in old else value for key, value in new.items()}
 
 
 def _failed(reason: str, findings: list[Finding], diagnosis: tuple[str, ...] = ()) -> CheckResult:

@@ -68,7 +68,9 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         seed=objective.seed,
         native=native,
         shadow=shadow,
-        point=point_stats(objective.point, keep=objective.stores_point),
+        point=point_stats(
+            objective.point, keep=objective.stores_point, collective=objective.collective
+        ),
         samples=samples(objective, native, plan.perturbation) if plan.perturbation else (),
         directional=derivatives,
         replicates=found,

@@ -121,8 +121,8 @@ class _Probe:
     def compare(self, names: list[str], seed: int) -> DirectionalDerivative:
         """Compare along one direction, restricted to some parameters."""
         along = direction(self.objective, seed=seed)
-        analytic, scale = _inner(self.grads, along, names)
-        native, _ = _inner(self.native, along, names)
+        analytic, scale = self._inner(self.grads, along, names)
+        native, _ = self._inner(self.native, along, names)
         numeric, error = self._numeric(names, along)
         allowed = self._allowed(scale, error)
         if abs(analytic - numeric) > allowed:
@@ -185,13 +185,24 @@ class _Probe:
 
     def _ulp_noise(self, names: list[str], along: Mapping[str, NDArray[np.float64]]) -> float:
         """Return how far one unit in the last place moves the analytic derivative."""
-        home, _ = _inner(self.grads, along, names)
+        home, _ = self._inner(self.grads, along, names)
         worst = 0.0
         for seed in range(_ULP_DRAWS):
             point = jittered(self.objective, eps=self.eps, seed=seed)
             moved = self.objective.value_and_grad(point, components=False, precision=self.precision)
-            worst = max(worst, abs(_inner(moved.grads, along, names)[0] - home))
+            worst = max(worst, abs(self._inner(moved.grads, along, names)[0] - home))
         return worst
+
+    def _inner(
+        self, grads: _Grads, along: Mapping[str, NDArray[np.float64]], names: list[str]
+    ) -> tuple[float, float]:
+        """Return the product of gradient and direction over all ranks, and of absolute terms."""
+        ranks = self.objective.collective
+        if ranks is None:
+            return _inner(grads, along, names)
+        here = _inner(grads, along, [name for name in names if ranks.owns(name)])
+        total, scale = ranks.add(np.array(here)).tolist()
+        return total, scale
 
 
 def _home(objective: Objective, evaluation: Evaluation, plan: Directions) -> _Probe:
