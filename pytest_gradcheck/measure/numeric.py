@@ -16,23 +16,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pytest_gradcheck.errors import PrecisionError, UsageError
+from pytest_gradcheck.backends import select
+from pytest_gradcheck.errors import PrecisionError
 from pytest_gradcheck.measure.ridders import extrapolated
 from pytest_gradcheck.plan import Directions
-from pytest_gradcheck.point import (
-    CHUNK,
-    at_point,
-    direction,
-    jittered,
-    perturbed,
-    to_numpy,
-    unknown_name,
-)
+from pytest_gradcheck.point import CHUNK, at_point, direction, jittered, perturbed, to_numpy
 from pytest_gradcheck.records import DirectionalDerivative, Evaluation, Jitter, Objective, Precision
 
 if TYPE_CHECKING:
@@ -84,11 +76,8 @@ def directional(
     Raises:
         UsageError: a pattern of parameters to exclude matches none.
     """
-    for pattern in plan.exclude:
-        if not any(fnmatchcase(name, pattern) for name in objective.point):
-            where = "Numeric(exclude=...)"
-            raise UsageError(unknown_name("parameter", pattern, objective.point, where=where))
-    names = [n for n in objective.point if not any(fnmatchcase(n, p) for p in plan.exclude)]
+    still = select(list(objective.point), plan.exclude, where="Numeric(exclude=...)")
+    names = [name for name in objective.point if name not in still]
     probe = _home(objective, evaluation, plan)
     found: list[DirectionalDerivative] = []
     notes = [probe.note] if probe.note else []
