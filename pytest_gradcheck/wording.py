@@ -7,16 +7,18 @@ import textwrap
 __all__ = ["shortened", "wrapped"]
 
 _LEAST = 5  # letters of a name that is shortened
+_LEAST_HEAD = 2  # letters of its first part
 
 
 def shortened(name: str, width: int) -> str:
     """Return a name in at most `width` letters, cut in its middle: both ends tell names apart.
 
-    The inner parts of a dotted name are cut first, numbers never: they tell layers apart.
+    The inner parts of a dotted name are cut first, then the end of its first part, and numbers
+    as long as anything else is left: they tell layers apart.
 
     Example:
         >>> shortened("encoder.layers.11.attention.weight", 26)
-        'encoder.laye.11.att.weight'
+        'encoder.lay.11.atte.weight'
         >>> shortened("direction_concentration_log__", 17)
         'directi...n_log__'
     """
@@ -29,6 +31,9 @@ def shortened(name: str, width: int) -> str:
             break
         longest = max(inner, key=lambda i: len(parts[i]))
         parts[longest] = parts[longest][:-1]
+    over = len(".".join(parts)) - width
+    if over > 0 and len(parts) > 1:
+        parts[0] = parts[0][: max(_LEAST_HEAD, len(parts[0]) - over)]
     short = ".".join(parts)
     if len(short) <= width:
         return short

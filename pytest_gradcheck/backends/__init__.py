@@ -49,13 +49,14 @@ def objective(
 
     Args:
         source: an ``nn.Module``, a ``pm.Model``, or a mapping of names to tensors or arrays.
-        loss: torch: a function of no arguments that returns a scalar, or a mapping of components.
+        loss: torch: a function of no arguments, or of `data`, that returns a scalar, or a mapping
+            of components.
         value_and_grad: arrays: a function of the point that returns value and gradients.
         wrt: patterns (``fnmatch``) of the parameters to differentiate with respect to; all.
         name: what messages call it.
         seed: of every random stream that the model draws from.
         mode: PyMC: the PyTensor mode to compile with.
-        data: torch: inputs of the loss that it cannot be seen to use.
+        data: torch: arguments of the loss: a mapping by name, a tuple in order, or the only one.
 
     Raises:
         UsageError: the source, the loss or an option cannot be used; the message says why.

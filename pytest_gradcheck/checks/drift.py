@@ -22,7 +22,6 @@ from pytest_gradcheck.drift.allowance import (
     fixed_allowances,
     point_allowed,
     replicate_allowances,
-    spread_allowed,
 )
 from pytest_gradcheck.drift.diagnose import diagnose
 from pytest_gradcheck.drift.mixing import kept, mixed
@@ -33,19 +32,16 @@ from pytest_gradcheck.drift.replicates import (
     replicate_findings,
     replicate_structure,
 )
+from pytest_gradcheck.drift.spread import spread_findings
 from pytest_gradcheck.drift.structure import structure_findings
 from pytest_gradcheck.drift.tier import gap, gradient, tiers, values
 from pytest_gradcheck.records import POINT_STORED, CheckResult, Finding
 from pytest_gradcheck.stats.sketch import distance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pytest_gradcheck.records import Measurement, Sample
+    from pytest_gradcheck.records import Measurement
 
 __all__ = ["compare", "moved_parameters", "recordable", "refreshed", "walked"]
-
-_SAME_VALUE = 1e-6  # relative change of the value at a draw up to which it is the same draw
 
 ACCEPT = "if the change is intended, run again with --grad-baseline-update and review the diff"
 
@@ -89,7 +85,7 @@ def compare(
     pairs = tiers(measurement, baseline, min_drift)
     findings = [*gradient(pairs), *values(pairs, measurement.sense)]
     findings += gap(measurement, baseline, {f.subject for f in findings})
-    findings += _spread(measurement, baseline)
+    findings += spread_findings(measurement, baseline)
     known = {f.subject for f in findings}
     findings += replicate_findings(measurement, baseline, min_drift, known)
     if not findings:
@@ -194,29 +190,6 @@ def _forgotten(baseline: Measurement) -> tuple[str, ...]:
         f"{POINT_STORED:,}"
     )
     return (said,)
-
-
-def _spread(measurement: Measurement, baseline: Measurement) -> Iterator[Finding]:
-    """Yield the spread of norms over the perturbed points if the model went fragile."""
-    pairs = list(zip(measurement.samples, baseline.samples, strict=False))
-    if not pairs or len(measurement.samples) != len(baseline.samples):
-        return
-    if not all(_same_point(now, was) for now, was in pairs):
-        return
-    observed, limit = measurement.log_spread, spread_allowed(baseline.log_spread)
-    if observed > limit:
-        text = (
-            f"log(max/min) of the norm over {len(pairs)} perturbed points "
-            f"{baseline.log_spread:.3g} -> {observed:.3g}, allowed {limit:.3g}"
-        )
-        yield Finding(subject="perturbed norms", text=text, observed=observed, limit=limit)
-
-
-def _same_point(now: Sample, was: Sample) -> bool:
-    """Return whether two samples are of one point; under one name a draw may be another one."""
-    if (now.label, now.seed, now.scale) != (was.label, was.seed, was.scale):
-        return False
-    return bool(now.scale) or math.isclose(now.value, was.value, rel_tol=_SAME_VALUE)
 
 
 def _moved(measurement: Measurement, baseline: Measurement, name: str) -> Finding:

@@ -36,6 +36,8 @@ def build(given: Mapping[str, Any]) -> list[Check]:
         built.append(Finite())
     if given.get("reaches", True):
         built.append(Reaches(**_pick(given, "allow_missing", "allow_zero")))
+    else:
+        _need(given, "reaches", "allow_missing", "allow_zero")
     bounds = _pick(given, "max_norm", "min_norm", "max_abs", "per_parameter")
     if bounds:
         built.append(NormBounds(**bounds))

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from pytest_gradcheck.backends import select
 from pytest_gradcheck.errors import PrecisionError
 from pytest_gradcheck.measure.ridders import extrapolated
 from pytest_gradcheck.plan import Directions
@@ -72,8 +72,12 @@ def directional(
 
     Returns:
         The comparisons, and notes for the reader.
+
+    Raises:
+        UsageError: a pattern of parameters to exclude matches none.
     """
-    names = [n for n in objective.point if not any(fnmatchcase(n, p) for p in plan.exclude)]
+    still = select(list(objective.point), plan.exclude, where="Numeric(exclude=...)")
+    names = [name for name in objective.point if name not in still]
     probe = _home(objective, evaluation, plan)
     found: list[DirectionalDerivative] = []
     notes = [probe.note] if probe.note else []

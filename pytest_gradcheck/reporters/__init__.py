@@ -174,9 +174,7 @@ def check_suffix(path: Path) -> str:
     """
     suffix = path.suffix.lower()
     double = "".join(path.suffixes[-2:]).lower()
-    if double in SUFFIXES:
-        return double
-    if suffix not in SUFFIXES:
+    if double not in SUFFIXES and suffix not in SUFFIXES:
         known = " ".join(SUFFIXES)
         msg = f"{path.name}: the format of a report is told by its suffix, one of {known}"
         raise UsageError(msg)
@@ -186,7 +184,7 @@ def check_suffix(path: Path) -> str:
             'install it with: pip install "pytest-gradcheck[html]"'
         )
         raise MissingExtraError(msg)
-    return suffix
+    return double if double in SUFFIXES else suffix
 
 
 def write_report(path: Path, report: Report, *, top: int = 20) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_gradcheck.records import ArrayView, ParameterStats, Sketch
-from pytest_gradcheck.stats.fold import SQUARE_BITS, STEP_BITS, sketch_values
+from pytest_gradcheck.stats.fold import SQUARE_BITS, STEP_BITS
 from pytest_gradcheck.stats.signs import LANES, ROWS, row_signs
 
 if TYPE_CHECKING:
@@ -116,8 +116,9 @@ def _sketches(
         else:
             norm = math.ldexp(float(norms[k]), exponent - SQUARE_BITS // 2)
             sums = (halves[:, start:stop] @ row_signs()[:size]).astype(np.int64)
-            whole = ((sums[0] << _SPLIT) + sums[1]).tolist()
-            found.append(Sketch(norm=norm, values=sketch_values(whole, exponent)))
+            whole = ((sums[0] << _SPLIT) + sums[1]).astype(np.float64)
+            values = np.ldexp(whole, exponent - STEP_BITS) / math.sqrt(ROWS)
+            found.append(Sketch(norm=norm, values=tuple(values.tolist())))
     return highest.tolist(), found
 
 

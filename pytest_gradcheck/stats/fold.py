@@ -13,6 +13,7 @@ Requirements:
 from __future__ import annotations
 
 import math
+import threading
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -46,6 +47,7 @@ _MAGIC = 1.5 * 2.0**52
 _BIAS = int(np.float64(_MAGIC).view(np.int64))
 _ROWS_AT_ONCE = 8  # of 4,093 elements: two buffers of 262 kB, about what a cache holds
 _ROWS_IN_64_BITS = 4096  # lanes overflow after twice as many
+_OWN = threading.local()
 _HALF = 32
 _LOW = (1 << _HALF) - 1
 _PLAIN = range(-400, 401)  # exponents with squares that float64 holds
@@ -140,13 +142,17 @@ class Fold:
 
     def _add(self, start: int, values: NDArray[np.floating]) -> None:
         """Add at most eight rows."""
-        wide = values.astype(np.float64)
+        wide, steps = _scratch(values.size)
+        wide[:] = values
         exponent = self.exponent - self._unit
         if self._unit:
             np.ldexp(wide, -self._unit, out=wide)
         if self._summed:
             self._sums.append(float(wide.sum()))
-        steps = wide * signs(start, wide.size) if self.size > LANES else wide.copy()
+        if self.size > LANES:
+            np.multiply(wide, signs(start, wide.size), out=steps)
+        else:
+            steps[:] = wide
         steps += math.ldexp(_MAGIC, exponent - STEP_BITS)
         self._spread(start % self._count, steps.view(np.int64), exponent)
         wide *= wide
@@ -214,6 +220,13 @@ def _projected(folds: Sequence[Fold]) -> list[list[int]]:
         [(int(h) << _HALF) + int(lo) for h, lo in zip(high, low, strict=True)]
         for high, low in zip(sums[::2].tolist(), sums[1::2].tolist(), strict=True)
     ]
+
+
+def _scratch(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return two rows of numbers to work in, the same memory each time within a thread."""
+    if not hasattr(_OWN, "rows"):
+        _OWN.rows = np.empty((2, _ROWS_AT_ONCE * LANES))  # fresh memory costs more than the sums
+    return _OWN.rows[0, :size], _OWN.rows[1, :size]
 
 
 def _added(

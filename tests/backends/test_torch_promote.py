@@ -416,3 +416,29 @@ def test_an_accelerator_is_refused() -> None:
 def test_torch_still_asks_the_question_that_is_answered() -> None:
     """`torch.autograd.grad` must ask for modes under the name that the copy replaces."""
     assert "has_torch_function" in torch.autograd.grad.__code__.co_names
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: torch.randn_like(X, dtype=torch.float64),
+        lambda: X.new_empty(4, 8, dtype=torch.float64).normal_(),
+        lambda: X.double().normal_(),
+        lambda: torch.empty(4, 8, dtype=torch.float64).uniform_(),
+    ],
+    ids=["like", "new", "double", "in place"],
+)
+def test_what_is_drawn_in_float64_natively_stays_so(draw: Callable[[], torch.Tensor]) -> None:
+    """A draw that the user asks for in 64 bits must be the same one in both precisions."""
+    drawn = []
+
+    def loss(model: nn.Linear) -> torch.Tensor:
+        drawn.append(draw())
+        found: torch.Tensor = model(X)
+        return found.square().mean()
+
+    model = nn.Linear(8, 8)
+    made = objective(model, lambda: loss(model))
+    made.value_and_grad()
+    made.value_and_grad(precision="float64")
+    assert torch.equal(drawn[0], drawn[1])

@@ -209,7 +209,7 @@ def test_anything_else_is_refused(source: object) -> None:
     assert message.startswith(f"cannot take gradients of a {type(source).__name__};")
 
 
-@pytest.mark.parametrize("option", ["value_and_grad", "mode", "data"])
+@pytest.mark.parametrize("option", ["value_and_grad", "mode"])
 def test_options_of_other_backends_are_refused(option: str) -> None:
     """An option that torch has no use for must be refused by name."""
     options: dict[str, Any] = dict.fromkeys(

@@ -466,3 +466,10 @@ def test_an_unknown_ini_option_names_the_nearest() -> None:
     """A mistyped option must not be a limit that does nothing."""
     with pytest.raises(UsageError, match="unknown limit 'max_nrom'; did you mean 'max_norm'"):
         parse_ini("max_nrom", "1")
+
+
+@pytest.mark.parametrize("name", ["allow_missing", "allow_zero"])
+def test_exceptions_from_what_is_off_are_refused(name: str) -> None:
+    """An exception from a check that does not run must not be silent."""
+    with pytest.raises(UsageError, match=f"{name}=.* has nothing to act on: reaches is off"):
+        parse(("the call", {"reaches": False, name: ("head.*",)}))

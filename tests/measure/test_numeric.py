@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pytest_gradcheck.errors import PrecisionError
+from pytest_gradcheck.errors import PrecisionError, UsageError
 from pytest_gradcheck.measure import measure
 from pytest_gradcheck.plan import Directions, Plan
 from pytest_gradcheck.records import DirectionalDerivative, Measurement, Objective
@@ -255,6 +255,12 @@ def test_excluded_parameters_do_not_move() -> None:
     found = checked(objective, exclude=("w1",))
     assert wrong(found) == []
     assert {d.parameters for d in found.directional} == {("b1", "w2", "b2")}
+
+
+def test_a_pattern_that_excludes_nothing_is_refused() -> None:
+    """A mistyped parameter must not be compared in silence."""
+    with pytest.raises(UsageError, match=r"Numeric\(exclude=...\) names no parameter 'v.*'"):
+        checked(of(half_square, {"w": noise(2)}), exclude=("v.*",))
 
 
 def test_with_everything_excluded_nothing_is_compared() -> None:

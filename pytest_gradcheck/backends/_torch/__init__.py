@@ -47,14 +47,16 @@ def objective(
 
     Args:
         source: an ``nn.Module``, or a mapping of names to leaf tensors.
-        loss: a function of no arguments that returns a scalar tensor, or a mapping of named
-            scalar tensors whose sum is the loss.
+        loss: a function of no arguments, or of `data`, that returns a scalar tensor, or a mapping
+            of named scalar tensors whose sum is the loss.
         value_and_grad: must be ``None``.
         wrt: patterns of the parameters to differentiate with respect to; ``None`` for all.
         name: what messages call it; the class of the module by default.
         seed: of every random stream that the loss draws from.
         mode: must be ``None``.
-        data: must be ``None``.
+        data: arguments of the loss: a mapping by name, a tuple in order, or the only one. Like
+            what the closure holds, they are promoted for the float64 gradient and moved by
+            rounding.
 
     Raises:
         UsageError: a parameter or an argument cannot be used; the message says why.
@@ -78,13 +80,12 @@ def objective(
     for option, given, why in (
         ("value_and_grad", value_and_grad, "pass the loss, or numpy arrays instead of tensors"),
         ("mode", mode, "torch has no compile mode to choose here; compile the module"),
-        ("data", data, "the loss closure holds its own data"),
     ):
         if given is not None:
             msg = f"{option} has no use with torch: {why}"
             raise UsageTypeError(msg)
     read_source = read(source, wrt=wrt, name=name)
-    function = check_callable(loss, read_source.label)
+    function = check_callable(loss, read_source.label, data)
     mine = belongings(read_source, function)
     ranks = ranks_of(read_source)
     evaluator = Evaluator(source=read_source, loss=function, mine=mine, seed=seed, ranks=ranks)

@@ -48,15 +48,24 @@ def data_of(function: Callable[..., object], *, but: Collection[object]) -> str:
         function: the closure.
         but: what is no data, the parameters.
     """
+    found = []
+    for name, value in _named(function):
+        shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+        if isinstance(shape, tuple) and dtype is not None and all(value is not b for b in but):
+            found.append(f"{name} {str(dtype).removeprefix('torch.')} {tuple(shape)}")
+    return "; ".join(found)
+
+
+def _named(function: Callable[..., object]) -> Iterator[tuple[str, object]]:
+    """Yield what a closure names, and the arguments that it is already given."""
+    if isinstance(function, functools.partial):
+        yield from ((f"[{i}]", value) for i, value in enumerate(function.args))
+        yield from function.keywords.items()
+        function = function.func
     code = getattr(function, "__code__", None)
     cells = getattr(function, "__closure__", None) or ()
-    found = []
     for name, cell in zip(getattr(code, "co_freevars", ()), cells, strict=True):
-        for value in _content(cell):
-            shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-            if isinstance(shape, tuple) and dtype is not None and all(value is not b for b in but):
-                found.append(f"{name} {str(dtype).removeprefix('torch.')} {tuple(shape)}")
-    return "; ".join(found)
+        yield from ((name, value) for value in _content(cell))
 
 
 def _inside(held: object) -> Iterator[object]:

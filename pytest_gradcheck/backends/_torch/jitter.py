@@ -18,7 +18,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pytest_gradcheck.backends._torch.modes import DRAWS, mapped
+from pytest_gradcheck.backends._torch.draws import DRAWS
+from pytest_gradcheck.backends._torch.nested import mapped
 from pytest_gradcheck.backends._torch.shards import is_sharded
 
 if TYPE_CHECKING:

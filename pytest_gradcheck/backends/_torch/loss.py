@@ -8,6 +8,7 @@ Requirements:
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,24 +37,50 @@ class Terms:
     components: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
-def check_callable(loss: object, label: str) -> Callable[[], object]:
-    """Return the loss if it can be called without arguments.
+def check_callable(loss: object, label: str, data: object = None) -> Callable[[], object]:
+    """Return the loss as a function of no arguments.
+
+    Args:
+        loss: what was passed as such.
+        label: of the objective.
+        data: its arguments: a mapping by name, a tuple or list in order, or the only one.
 
     Raises:
-        UsageTypeError: it is no function, or it wants arguments.
+        UsageTypeError: it is no function, or takes other arguments than it is given.
     """
     if not callable(loss):
         what = "there is no loss" if loss is None else f"the loss is a {type(loss).__name__}"
         msg = f"'{label}' (torch): {what}; pass a function that computes it: lambda: criterion("
         raise UsageTypeError(msg + "model(x), y)")
+    if data is not None:
+        return _given(loss, label, data)
     try:
         inspect.signature(loss).bind()
     except TypeError as error:
         msg = f"the loss of '{label}' is called without arguments ({error}); wrap it: "
-        raise UsageTypeError(msg + "lambda: loss(batch)") from None
+        raise UsageTypeError(msg + "lambda: loss(batch), or pass data=batch") from None
     except ValueError:
         pass  # a built-in function does not tell
     return loss
+
+
+def _given(loss: Callable[..., object], label: str, data: object) -> Callable[[], object]:
+    """Return the loss with its arguments in place."""
+    named = {str(name): value for name, value in data.items()} if isinstance(data, Mapping) else {}
+    ordered: object = () if isinstance(data, Mapping) else data
+    if not isinstance(ordered, tuple | list):
+        ordered = (ordered,)
+    try:
+        inspect.signature(loss).bind(*ordered, **named)
+    except TypeError as error:
+        msg = (
+            f"the loss of '{label}' cannot be called with data= ({error}); pass a mapping by name, "
+            "a tuple in order, or the only argument"
+        )
+        raise UsageTypeError(msg) from None
+    except ValueError:
+        pass  # a built-in function does not tell
+    return functools.partial(loss, *ordered, **named)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import types
 from contextlib import nullcontext
-from functools import cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,12 +21,15 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+from pytest_gradcheck.backends._torch.draws import DRAWS, may_draw
+from pytest_gradcheck.backends._torch.nested import asks_wide, has_tensor, mapped
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from torch._ops import OpOverload
 
-__all__ = ["DRAWS", "NativeDraws", "Promotion", "mapped", "may_draw", "wide_dtype"]
+__all__ = ["NativeDraws", "Promotion", "wide_dtype"]
 
 _CASTS = {
     getattr(torch.Tensor, narrow): getattr(torch.Tensor, wide)
@@ -40,27 +42,6 @@ _CASTS = {
     )
 }
 
-# Of the operations that draw, those that gradients do not pass: their draws depend on the type of
-# what they fill, or are whole numbers that rounding may tip. Dropout, noisy activations and the
-# gamma family draw the same in every type, and must not lose the precision of their input.
-DRAWS = {
-    *("bernoulli", "bernoulli_", "binomial", "cauchy_", "exponential_", "geometric_"),
-    *("log_normal_", "multinomial", "normal", "normal_", "poisson", "rand", "rand_like", "randn"),
-    *("randn_like", "random_", "uniform_"),
-}
-
-_DRAWING = (
-    "dropout",
-    "rrelu",
-    "attention",
-    "lstm",
-    "gru",
-    "rnn_",
-    "gumbel",
-    "sample",
-    "fractional",
-)
-_DEPTH = 3  # functions of the library between a call and a draw
 
 _NARROW = {
     dtype
@@ -70,6 +51,7 @@ _NARROW = {
     and dtype not in {torch.float64, torch.complex128}
 }
 _PLAIN = (int, float, bool, str, NoneType, torch.device, torch.Size, torch.layout)
+_DTYPE: Any = torch.Tensor.dtype
 _FACTS = {  # what a tensor says of itself in either precision
     *(
         getattr(torch.Tensor, name).__get__
@@ -78,7 +60,7 @@ _FACTS = {  # what a tensor says of itself in either precision
     *(torch.Tensor.size, torch.Tensor.dim, torch.Tensor.numel, torch.Tensor.stride),
     *(torch.Tensor.is_floating_point, torch.Tensor.is_complex, torch.Tensor.is_contiguous),
 }
-_TELLING = {*(getattr(torch.Tensor, name).__get__ for name in ("dtype",)), torch.Tensor.type}
+_TELLING = {_DTYPE.__get__, torch.Tensor.type}
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -125,8 +107,8 @@ class Promotion(TorchFunctionMode):
         if not _is_ready(args, kwargs):
             call = mapped((args, dict(kwargs or {})), self._captured)
             # Who was told the type of a promoted tensor may hand it on, and mean the native one.
-            wanted |= not self._told and _asks_wide(call)
-            if _has_tensor(call):
+            wanted |= not self._told and asks_wide(call)
+            if has_tensor(call):
                 # With a tensor in hand a type names a cast; without one it names what a constant
                 # or a draw is made in, which stays as it is natively.
                 call = mapped(call, _wide_type)
@@ -186,7 +168,7 @@ class NativeDraws(TorchDispatchMode):
         kwargs = dict(kwargs or {})
         name = func.overloadpacket.__name__
         # Without a tensor to fill or to resemble, the type is what the user wrote: not promoted.
-        if name not in DRAWS or not _has_tensor((args, kwargs)):
+        if name not in DRAWS or not has_tensor((args, kwargs)):
             return func(*args, **kwargs)
         narrow = mapped((args, kwargs), self._narrow)
         narrow_args, narrow_kwargs = cast("tuple[tuple[Any, ...], dict[str, Any]]", narrow)
@@ -204,31 +186,6 @@ class NativeDraws(TorchDispatchMode):
         return value
 
 
-@cache
-def may_draw(func: Callable[..., object]) -> bool:
-    """Whether a torch function draws random numbers, itself or in the functions that it calls."""
-    return _draws(func, frozenset())
-
-
-def _draws(func: object, callers: frozenset[object]) -> bool:
-    """Whether a function's name, or a name that its code looks up, is one of those that draw."""
-    if _is_draw(getattr(func, "__name__", "")):
-        return True
-    if not isinstance(func, types.FunctionType) or func in callers or len(callers) > _DEPTH:
-        return False
-    names = [func.__code__.co_names]
-    names += [c.co_names for c in func.__code__.co_consts if isinstance(c, types.CodeType)]
-    looked_up = [name for some in names for name in some]
-    return any(map(_is_draw, looked_up)) or any(
-        _draws(func.__globals__.get(name), callers | {func}) for name in looked_up
-    )
-
-
-def _is_draw(name: str) -> bool:
-    """Whether a name is that of an operation that draws, or of one that may draw inside."""
-    return name in DRAWS or any(part in name for part in _DRAWING)
-
-
 def _is_ready(args: tuple[object, ...], kwargs: Mapping[str, object] | None) -> bool:
     """Whether a call has nothing to promote: no narrow tensor, no type, nothing nested."""
     for value in args:
@@ -243,38 +200,6 @@ def _is_ready(args: tuple[object, ...], kwargs: Mapping[str, object] | None) -> 
 def _is_flat(value: object) -> bool:
     """Whether a value is a list or a tuple of plain numbers."""
     return isinstance(value, list | tuple) and all(isinstance(item, _PLAIN) for item in value)
-
-
-def _asks_wide(value: object) -> bool:
-    """Return whether nested containers hold a type of 64 bits."""
-    if isinstance(value, dict):
-        return any(_asks_wide(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return any(_asks_wide(item) for item in value)
-    return value is torch.float64 or value is torch.complex128
-
-
-def mapped(value: object, change: Callable[[object], object]) -> object:
-    """Return nested containers with every leaf changed; the same object where none was."""
-    if isinstance(value, dict):
-        entries = {key: mapped(item, change) for key, item in value.items()}
-        return entries if any(entries[key] is not value[key] for key in value) else value
-    if isinstance(value, list | tuple):
-        items = [mapped(item, change) for item in value]
-        if all(new is old for new, old in zip(items, value, strict=True)):
-            return value
-        kind = cast("Callable[..., object]", type(value))
-        return kind(*items) if hasattr(value, "_fields") else kind(items)
-    return change(value)
-
-
-def _has_tensor(value: object) -> bool:
-    """Return whether nested containers hold a tensor."""
-    if isinstance(value, dict):
-        return any(_has_tensor(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return any(_has_tensor(item) for item in value)
-    return isinstance(value, torch.Tensor)
 
 
 def _wide_type(value: object) -> object:

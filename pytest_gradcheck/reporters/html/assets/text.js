@@ -34,6 +34,8 @@ function shortened(name, most) {
     const longest = inner.reduce((a, b) => (parts[b].length > parts[a].length ? b : a));
     parts[longest] = Array.from(parts[longest]).slice(0, -1).join("");
   }
+  const over = parts.join(".").length - most;
+  if (over > 0 && parts.length > 1) parts[0] = Array.from(parts[0]).slice(0, Math.max(2, parts[0].length - over)).join("");
   const letters = Array.from(parts.join("."));
   if (letters.length <= most) return letters.join("");
   const head = Math.floor((most - 1) / 2);
