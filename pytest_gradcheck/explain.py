@@ -63,7 +63,9 @@ def finding_lines(result: CheckResult, parameters: Collection[str]) -> Iterator[
     ordered = result.reason == "drift" and sum(f.subject in parameters for f in result.findings) > 1
     for i, (subject, finding) in enumerate(zip(subjects, result.findings, strict=True)):
         mark = "  <- first in backward order" if ordered and i == 0 else ""
-        yield f"  {subject:<{width}}  {finding.text}{mark}"
+        first, *rest = finding.text.split("\n")
+        yield f"  {subject:<{width}}  {first}{mark}"
+        yield from (f"      {line}" for line in rest)
 
 
 def _causes(failures: tuple[CheckResult, ...]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.records import ArrayView, Evaluation, Objective
+    from pytest_gradcheck.records import ArrayView, Evaluation, Objective, Origin
 
 __all__ = [
     "CHUNK",
@@ -101,6 +101,10 @@ def at_point(objective: Objective, at: Mapping[str, object] | None) -> Objective
     def value(point: Point | None = None, **options: Any) -> float:  # noqa: ANN401 - passed on
         return objective.value({**fixed, **(point or {})}, **options)
 
+    def origins(point: Point | None = None) -> tuple[Origin, ...]:
+        blame = objective.origins
+        return () if blame is None else blame({**fixed, **(point or {})})
+
     return dataclasses.replace(
         objective,
         point={
@@ -109,6 +113,7 @@ def at_point(objective: Objective, at: Mapping[str, object] | None) -> Objective
         },
         value_and_grad=value_and_grad,
         value=value,
+        origins=None if objective.origins is None else origins,
     )
 
 

@@ -44,6 +44,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     if plan.directions is not None and native.finite:
         derivatives, said = directional(objective, evaluation, plan.directions)
         notes += said
+    origins = () if native.finite or objective.origins is None else objective.origins()
     del evaluation  # the gradients themselves are not needed beside those of the samples
     return Measurement(
         objective=objective.name,
@@ -55,6 +56,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         shadow=shadow,
         point=point_stats(objective.point, keep=objective.stores_point),
         samples=samples(objective, native, plan.perturbation) if plan.perturbation else (),
+        origins=origins,
         directional=derivatives,
         facts=dict(objective.facts),
         structure=dict(objective.structure),
@@ -91,13 +93,17 @@ def samples(
     objective: Objective, native: GradientStats, perturbation: Perturbation
 ) -> tuple[Sample, ...]:
     """Return the gradient at perturbed points, reduced and held against the one at the point."""
-    found = []
+    found: list[Sample] = []
+    blame = objective.origins
     for i in range(perturbation.samples):
         seed = perturbation.seed + i
         point = perturbed(objective, scale=perturbation.scale, seed=seed)
         stats = gradient_stats(
             objective.value_and_grad(point, components=False), objective.point, top=0
         )
+        # What arises at the point arises nearby, too; one row's story is that of the others.
+        silent = native.finite and not any(sample.origins for sample in found)
+        wrong = silent and not stats.finite
         found.append(
             Sample(
                 label=f"perturbed {perturbation.scale:.0e} #{i}",
@@ -110,6 +116,7 @@ def samples(
                 nans=stats.nans,
                 infs=stats.infs,
                 dead=tuple(p.name for p in stats.parameters if p.dead),
+                origins=blame(point) if wrong and blame is not None else (),
             )
         )
     return tuple(found)

@@ -35,6 +35,7 @@ from pytest_gradcheck.records.objective import (
     Precision,
     Scalar,
 )
+from pytest_gradcheck.records.origin import Origin
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Measurement",
     "Noise",
     "Objective",
+    "Origin",
     "Outcome",
     "ParameterStats",
     "PointStats",

@@ -14,6 +14,7 @@ from pytest_gradcheck.records.gradient import (
     Sketch,
 )
 from pytest_gradcheck.records.objective import Precision, Scalar
+from pytest_gradcheck.records.origin import Origin
 
 __all__ = ["DirectionalDerivative", "Measurement", "PointStats", "Sample"]
 
@@ -32,6 +33,7 @@ class Sample:
         nonfinite: parameters with NaN or Inf there.
         nans, infs: element counts.
         dead: parameters whose gradient is disconnected or exactly zero there.
+        origins: where the numbers that are not finite there arose, where that is known.
     """
 
     label: str
@@ -44,6 +46,7 @@ class Sample:
     nans: int = 0
     infs: int = 0
     dead: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
     @property
     def finite(self) -> bool:
@@ -106,6 +109,7 @@ class Measurement:
         shadow: the same gradient in float64, ``None`` where there is none.
         point: what identifies the point.
         samples: the perturbed points.
+        origins: where the numbers that are not finite at the point arose, where that is known.
         directional: analytic against numeric directional derivatives.
         allowances: what noise explains in the native tier, see `pytest_gradcheck.drift.allowance`;
             measured when a baseline is recorded and empty before that.
@@ -125,6 +129,7 @@ class Measurement:
     point: PointStats
     shadow: GradientStats | None = None
     samples: tuple[Sample, ...] = ()
+    origins: tuple[Origin, ...] = ()
     directional: tuple[DirectionalDerivative, ...] = ()
     allowances: Mapping[str, float] = field(default_factory=dict)
     shadow_allowances: Mapping[str, float] = field(default_factory=dict)

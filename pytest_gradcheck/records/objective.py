@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.records.origin import Origin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,6 +125,8 @@ class Objective:
             precision used is watched for, and float inputs that the backend can see beside the
             point are moved.
         value: ``f(point, precision="native")``, the value alone; as pure.
+        origins: ``f(point)``: where the numbers that are not finite there arose; as pure, and
+            called only where there are such numbers. ``None`` where nobody can see inside.
         seed: of every random stream the model draws from.
         sense: ``loss`` or ``logp``, what the value is called in messages.
         stores_point: whether the baseline keeps the whole point where it is small enough.
@@ -143,6 +146,7 @@ class Objective:
     value_and_grad: Callable[..., Evaluation]
     value: Callable[..., float]
     seed: int
+    origins: Callable[..., tuple[Origin, ...]] | None = None
     sense: str = "loss"
     stores_point: bool = False
     min_scale: float = 1e-2

@@ -24,6 +24,7 @@ import pytensor
 from pytest_gradcheck.backends import select
 from pytest_gradcheck.backends._pymc import structure as described
 from pytest_gradcheck.backends._pymc.mode import scope
+from pytest_gradcheck.backends._pymc.origins import origins
 from pytest_gradcheck.backends._pymc.program import Program, flat, frozen, program
 from pytest_gradcheck.backends._pymc.seeding import seeded
 from pytest_gradcheck.errors import PrecisionError, UsageError, UsageTypeError
@@ -33,6 +34,7 @@ from pytest_gradcheck.records import (
     Evaluation,
     Jitter,
     Objective,
+    Origin,
     Precision,
 )
 
@@ -97,6 +99,7 @@ def objective(
         point={key: NumpyView(start[key]) for key in names},
         value_and_grad=density.value_and_grad,
         value=density.value,
+        origins=density.origins,
         seed=seed,
         sense="logp",
         stores_point=True,
@@ -190,6 +193,13 @@ class _Density:
                 for name, term in terms.items()
             },
         )
+
+    def origins(self, point: Point | None = None) -> tuple[Origin, ...]:
+        """Return where the numbers that are not finite at a point arose."""
+        vector = flat(point or {}, self.start, self.compiled.names)
+        values = {**self.start, **self.compiled.split(vector, self.start)}
+        with _context("tracing the log-density", self.label):
+            return origins(self.model, self.compiled, values, seed=self.seed)
 
     def _check(self, precision: Precision) -> None:
         """Refuse float64 for a model that is compiled for another one."""

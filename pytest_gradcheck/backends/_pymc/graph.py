@@ -28,6 +28,7 @@ __all__ = [
     "evaluated",
     "gradients",
     "scanned",
+    "tensor",
     "term_names",
     "terms",
     "without_gradient",
@@ -49,7 +50,7 @@ def terms(model: Model) -> list[Variable]:
     PyMC rewrites graphs in place and keeps those of a frozen model: a copy is ours alone.
     """
     copies = clone_replace(model.logp(sum=False))
-    rewritten: list[Variable] = rewrite_pregrad([_tensor(term).sum() for term in copies])
+    rewritten: list[Variable] = rewrite_pregrad([tensor(term).sum() for term in copies])
     return rewritten
 
 
@@ -126,9 +127,9 @@ def _differentiable(term: Variable, variable: Variable) -> bool:
 def gradients(term: Variable, wrt: Sequence[Variable]) -> list[Variable]:
     """Return the gradient of one term by variable, ``None`` where it does not depend on it."""
     grads = pytensor.grad(term, list(wrt), disconnected_inputs="ignore", return_disconnected="none")
-    return [None if grad is None else _tensor(grad) for grad in grads]
+    return [None if grad is None else tensor(grad) for grad in grads]
 
 
-def _tensor(variable: Variable) -> Variable:
+def tensor(variable: Variable) -> Variable:
     """Return a variable as a plain tensor, without the named dimensions of `pymc.dims`."""
     return variable.values if hasattr(variable.type, "dims") else pt.as_tensor(variable)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.backends._pymc.program import Program
 
-__all__ = ["facts", "structure"]
+__all__ = ["distribution", "facts", "structure"]
 
 _ZERO = 1e-12
 
@@ -38,7 +38,7 @@ def structure(model: Model) -> dict[str, str]:
     """Return one line for each variable, data container and potential, by name."""
     lines = {rv.name: _free(model, rv) for rv in model.free_RVs}
     for rv in model.observed_RVs:
-        lines[rv.name] = f"{_distribution(rv)} observed {_data(model.rvs_to_values[rv])}"
+        lines[rv.name] = f"{distribution(rv)} observed {_data(model.rvs_to_values[rv])}"
     for data in model.data_vars:
         lines.setdefault(data.name, f"Data {_data(data)}")
     for potential in model.potentials:
@@ -74,7 +74,7 @@ def facts(
 
 def _free(model: Model, rv: Variable) -> str:
     """Return distribution, transform and dimensions of a free variable."""
-    parts = [_distribution(rv)]
+    parts = [distribution(rv)]
     transform = model.rvs_to_transforms.get(rv)
     if transform is not None:
         parts.append(_transform(transform))
@@ -90,7 +90,7 @@ def _transform(transform: Transform) -> str:
     return "+".join(map(_transform, links)) if links else type(transform).__name__
 
 
-def _distribution(rv: Variable) -> str:
+def distribution(rv: Variable) -> str:
     """Return the name of a variable's distribution: ``HalfNormal``."""
     op = rv.owner.op
     match type(op).__name__:
