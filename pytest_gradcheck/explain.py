@@ -101,6 +101,8 @@ def _reproduce(measurement: Measurement) -> Iterator[str]:
         f"  at: {measurement.sense} {measurement.value:.7g}, norm {measurement.norm:.6g}, "
         f"seed {measurement.seed}, {dtypes} on {measurement.device}"
     )
+    if measurement.at:
+        yield f"  point: {measurement.at}"
     for note in measurement.notes:
         yield f"  note: {note}"
 

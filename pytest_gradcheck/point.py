@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 CHUNK = 16 * 1024
+
+_ELEMENT = re.compile(r"(?P<name>.+)\[(?P<index>\d+(?:, ?\d+)*)\]")
 
 Point: TypeAlias = "Mapping[str, NDArray[np.floating]]"
 
@@ -83,7 +86,8 @@ def at_point(objective: Objective, at: Mapping[str, object] | None) -> Objective
     Args:
         objective: to move.
         at: values by parameter name, real arrays of the parameters' shapes (a complex parameter
-            takes complex values or pairs); what is left out keeps its current value.
+            takes complex values or pairs), or single numbers by element, ``x[3, 1]``; what is left
+            out keeps its current value.
 
     Raises:
         UsageError: an unknown name or a wrong shape; the message lists what is allowed.
@@ -93,7 +97,12 @@ def at_point(objective: Objective, at: Mapping[str, object] | None) -> Objective
     if not isinstance(at, Mapping):
         msg = f"at= takes a mapping of parameter names to values, not {type(at).__name__}"
         raise UsageTypeError(msg)
-    fixed = {name: _value(objective, name, value) for name, value in at.items()}
+    from pytest_gradcheck.pasting import pasted
+
+    fixed: dict[str, NDArray[np.floating]] = {}
+    for key, wanted in at.items():
+        name, values = _values(objective, key, wanted, fixed)
+        fixed[name] = values
 
     def value_and_grad(point: Point | None = None, **options: Any) -> Evaluation:  # noqa: ANN401 - passed on
         return objective.value_and_grad({**fixed, **(point or {})}, **options)
@@ -114,7 +123,36 @@ def at_point(objective: Objective, at: Mapping[str, object] | None) -> Objective
         value_and_grad=value_and_grad,
         value=value,
         origins=None if objective.origins is None else origins,
+        at=pasted(objective.point, fixed),
     )
+
+
+def _element_key(key: str) -> tuple[str, tuple[int, ...]] | None:
+    """Return name and index of a key such as ``x[3, 1]``, ``None`` where it is none."""
+    match = _ELEMENT.fullmatch(key)
+    if match is None:
+        return None
+    return match["name"], tuple(int(part) for part in match["index"].split(","))
+
+
+def _values(
+    objective: Objective, key: str, value: object, fixed: Point
+) -> tuple[str, NDArray[np.floating]]:
+    """Return the parameter that one entry of `at=` is about, and its values then."""
+    element = None if key in objective.point else _element_key(str(key))
+    if element is None or element[0] not in objective.point:
+        return key, _value(objective, key, value)
+    name, index = element
+    values = np.array(fixed.get(name, to_numpy(objective.point[name])))
+    if len(index) != values.ndim or any(i >= n for i, n in zip(index, values.shape, strict=True)):
+        msg = f"at= names {key!r}, the parameter has shape {values.shape}"
+        raise UsageError(msg)
+    try:
+        values[index] = float(np.asarray(value))
+    except (TypeError, ValueError):
+        msg = f"at[{key!r}] must hold one number, not {value!r:.60}"
+        raise UsageTypeError(msg) from None
+    return name, values
 
 
 def _value(objective: Objective, name: str, value: object) -> NDArray[np.floating]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from pytest_gradcheck.errors import PrecisionError, UsageError
 from pytest_gradcheck.measure.numeric import directional
 from pytest_gradcheck.plan import Perturbation, Plan
-from pytest_gradcheck.point import perturbed
+from pytest_gradcheck.point import CHUNK, perturbed
 from pytest_gradcheck.records import Evaluation, Measurement, Objective, Sample
-from pytest_gradcheck.stats import gradient_stats, point_stats
+from pytest_gradcheck.stats import gradient_stats, placed, point_stats
 from pytest_gradcheck.stats.sketch import total_cosine
 
 if TYPE_CHECKING:
@@ -39,11 +39,13 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     evaluation = objective.value_and_grad()
     _check_shapes(objective, evaluation)
     native = gradient_stats(evaluation, objective.point, top=plan.top)
+    native = placed(native, objective.point, objective.coordinates, top=plan.top)
     shadow, notes = _shadow(objective) if plan.shadow else (None, ())
     derivatives: tuple[DirectionalDerivative, ...] = ()
     if plan.directions is not None and native.finite:
         derivatives, said = directional(objective, evaluation, plan.directions)
         notes += said
+    flat = _level(evaluation) if plan.perturbation and native.finite else ()
     origins = () if native.finite or objective.origins is None else objective.origins()
     del evaluation  # the gradients themselves are not needed beside those of the samples
     return Measurement(
@@ -52,11 +54,13 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         device=objective.device,
         sense=objective.sense,
         seed=objective.seed,
+        at=objective.at,
         native=native,
         shadow=shadow,
         point=point_stats(objective.point, keep=objective.stores_point),
         samples=samples(objective, native, plan.perturbation) if plan.perturbation else (),
         origins=origins,
+        flat=_still_level(objective, flat, plan.perturbation) if plan.perturbation else (),
         directional=derivatives,
         facts=dict(objective.facts),
         structure=dict(objective.structure),
@@ -120,6 +124,27 @@ def samples(
             )
         )
     return tuple(found)
+
+
+def _level(evaluation: Evaluation) -> tuple[str, ...]:
+    """Return the components that depend on parameters and whose gradient is exactly zero."""
+    return tuple(
+        name
+        for name, component in evaluation.components.items()
+        if (views := [view for view in component.grads.values() if view is not None])
+        and not any(values.any() for view in views for _, values in view.chunks(CHUNK))
+    )
+
+
+def _still_level(
+    objective: Objective, names: tuple[str, ...], perturbation: Perturbation
+) -> tuple[str, ...]:
+    """Return those of some components whose gradient is zero at a perturbed point, too."""
+    if not names:
+        return ()
+    point = perturbed(objective, scale=perturbation.scale, seed=perturbation.seed)
+    there = _level(objective.value_and_grad(point))
+    return tuple(name for name in names if name in there)
 
 
 def _cosine(a: GradientStats, b: GradientStats) -> float:

@@ -104,12 +104,14 @@ class Measurement:
     """Hold the statistics of a gradient at one point and at the extra points checks asked for.
 
     Attributes:
-        objective, backend, device, sense, seed: as in `Objective`.
+        objective, backend, device, sense, seed, at: as in `Objective`.
         native: in the precision and on the device of the model.
         shadow: the same gradient in float64, ``None`` where there is none.
         point: what identifies the point.
         samples: the perturbed points.
         origins: where the numbers that are not finite at the point arose, where that is known.
+        flat: components that depend on parameters and whose gradient is exactly zero, at the point
+            and at a perturbed one; empty where no perturbed point was asked for.
         directional: analytic against numeric directional derivatives.
         allowances: what noise explains in the native tier, see `pytest_gradcheck.drift.allowance`;
             measured when a baseline is recorded and empty before that.
@@ -128,8 +130,10 @@ class Measurement:
     native: GradientStats
     point: PointStats
     shadow: GradientStats | None = None
+    at: str = ""
     samples: tuple[Sample, ...] = ()
     origins: tuple[Origin, ...] = ()
+    flat: tuple[str, ...] = ()
     directional: tuple[DirectionalDerivative, ...] = ()
     allowances: Mapping[str, float] = field(default_factory=dict)
     shadow_allowances: Mapping[str, float] = field(default_factory=dict)

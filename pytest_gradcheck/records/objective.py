@@ -128,6 +128,10 @@ class Objective:
         origins: ``f(point)``: where the numbers that are not finite there arose; as pure, and
             called only where there are such numbers. ``None`` where nobody can see inside.
         seed: of every random stream the model draws from.
+        coordinates: ``f(name, index)``: what the model calls an element of a parameter,
+            ``school=C``; empty, or ``None`` for all, where it has no names.
+        at: what to paste to come to this point from the model's own: ``at={"x[1]": 2.0}``; empty
+            where it is the model's own, or too long to paste.
         sense: ``loss`` or ``logp``, what the value is called in messages.
         stores_point: whether the baseline keeps the whole point where it is small enough.
         min_scale: the scale a parameter is perturbed at when its RMS is smaller, so that zeros
@@ -147,6 +151,8 @@ class Objective:
     value: Callable[..., float]
     seed: int
     origins: Callable[..., tuple[Origin, ...]] | None = None
+    coordinates: Callable[[str, tuple[int, ...]], str] | None = None
+    at: str = ""
     sense: str = "loss"
     stores_point: bool = False
     min_scale: float = 1e-2

@@ -58,6 +58,7 @@ def entry_content(entry: ReportEntry, convert: Callable[[Verdict], Any]) -> dict
         "reason": entry.reason,
         "drifted": entry.drifted,
         "failed": list(entry.failed),
+        "warnings": list(entry.warnings),
         "config": _config(verdict) if verdict else {},
         "metrics": {**_metrics(verdict.measurement), "seconds": entry.seconds} if verdict else {},
         "verdict": convert(verdict) if verdict else None,

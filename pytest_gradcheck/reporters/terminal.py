@@ -43,6 +43,7 @@ def terminal_lines(report: Report, *, width: int = 80, top: int = 20) -> list[st
     entries = report.entries
     lines = [
         _summary(report),
+        *_listed("warnings", _warnings(entries), top),
         *_listed("drifted", [_name(e) for e in entries if e.drifted], top),
         *_listed(
             "no baseline, record with --grad-baseline-update",
@@ -69,6 +70,12 @@ def _summary(report: Report) -> str:
 def _name(entry: ReportEntry) -> str:
     """Return the name of a call."""
     return f"{entry.node_id}::{entry.name}" if entry.name else entry.node_id
+
+
+def _warnings(entries: Iterable[ReportEntry]) -> list[str]:
+    """Return what deserves a look, each warning once for a test however many calls it has."""
+    lines = (f"{e.node_id}: {text}" for e in entries for text in e.warnings)
+    return list(dict.fromkeys(lines))
 
 
 def _reasons(entries: Iterable[ReportEntry], status: str) -> list[str]:

@@ -137,6 +137,7 @@ def _call(decision: Decision, address: Address, found: Found, run: Run) -> Call:
         reason="" if drift is None or found == "compared" else _first(drift),
         unfit=problem,
         sees=_sees(decision.entry) if keep and decision.entry else "",
+        warnings=list(entry.warnings),
         seconds=entry.seconds,
         entry=to_json(decision.entry) if keep else None,
         verdict=to_json(verdict) if told else None,

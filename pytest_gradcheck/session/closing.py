@@ -151,6 +151,7 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: commit.Changes) -> R
         reason=reason,
         drifted=call.drifted,
         failed=tuple(call.failed),
+        warnings=tuple(call.warnings),
         seconds=call.seconds,
         verdict=from_json(Verdict, call.verdict) if call.verdict else None,
     )

@@ -25,6 +25,7 @@ from pytest_gradcheck.backends import select
 from pytest_gradcheck.backends._pymc import structure as described
 from pytest_gradcheck.backends._pymc.mode import scope
 from pytest_gradcheck.backends._pymc.origins import origins
+from pytest_gradcheck.backends._pymc.places import Places
 from pytest_gradcheck.backends._pymc.program import Program, flat, frozen, program
 from pytest_gradcheck.backends._pymc.seeding import seeded
 from pytest_gradcheck.errors import PrecisionError, UsageError, UsageTypeError
@@ -64,7 +65,7 @@ def objective(
     """Make an objective of a PyMC model.
 
     Args:
-        source: a ``pm.Model``.
+        source: a ``pm.Model``, or what holds one, such as a built model of Bambi.
         loss: must be ``None``; the model is the objective.
         value_and_grad: must be ``None``.
         wrt: patterns of the value variables to differentiate with respect to; the others stay at
@@ -81,6 +82,7 @@ def objective(
         if given is not None:
             msg = f"{option} has no use with a PyMC model: its log-density is the objective"
             raise UsageTypeError(msg)
+    source = getattr(getattr(source, "backend", None), "model", source)
     if not isinstance(source, getattr(pymc.model.core, "BaseModel", pymc.Model)):
         msg = f"cannot take gradients of a pymc {type(source).__name__}; pass the pymc.Model itself"
         raise UsageTypeError(msg)
@@ -100,6 +102,7 @@ def objective(
         value_and_grad=density.value_and_grad,
         value=density.value,
         origins=density.origins,
+        coordinates=density.coordinates,
         seed=seed,
         sense="logp",
         stores_point=True,
@@ -200,6 +203,10 @@ class _Density:
         values = {**self.start, **self.compiled.split(vector, self.start)}
         with _context("tracing the log-density", self.label):
             return origins(self.model, self.compiled, values, seed=self.seed)
+
+    def coordinates(self, name: str, index: tuple[int, ...]) -> str:
+        """Return what the model calls an element of a parameter."""
+        return Places(self.model).coordinates(name, index, self.start[name].shape)
 
     def _check(self, precision: Precision) -> None:
         """Refuse float64 for a model that is compiled for another one."""

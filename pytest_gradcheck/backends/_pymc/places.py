@@ -33,15 +33,24 @@ class Places:
         self._owners = {value.name: rv for rv, value in model.rvs_to_values.items()}
         self.observed = {rv.name: model.rvs_to_values[rv] for rv in model.observed_RVs}
 
+    def coordinates(self, name: str, index: Index, shape: tuple[int, ...]) -> str:
+        """Return the coordinates of an element of a parameter: ``school=C``; empty without any."""
+        return self._labels(index, self._dims(self._owners[name], shape))
+
     def element(self, name: str, index: Index, dims: Sequence[str | None] = ()) -> str:
         """Return an element with its coordinates: ``theta[2] (school=C)``."""
         where = f"[{', '.join(map(str, index))}]" if len(index) else ""
-        coords = [
+        labels = self._labels(index, dims)
+        return f"{name}{where}" + (f" ({labels})" if labels else "")
+
+    def _labels(self, index: Index, dims: Sequence[str | None]) -> str:
+        """Return where an index stands along dimensions."""
+        labels = [
             f"{dim}={self._model.coords[dim][i]}"
             for dim, i in zip(dims, index, strict=False)
-            if dim is not None and (self._model.coords.get(dim) or ())[i : i + 1]
+            if dim is not None and len(self._model.coords.get(dim) or ()) > i
         ]
-        return f"{name}{where}" + (f" ({', '.join(coords)})" if coords else "")
+        return ", ".join(labels)
 
     def parameter(self, name: str, index: Index, values: NDArray[Any]) -> str:
         """Return an element of a parameter with its value, unconstrained and constrained.

@@ -89,6 +89,7 @@ def objective(
         point={key: TensorView(tensor) for key, tensor in read_source.wrt.items()},
         value_and_grad=evaluator.value_and_grad,
         value=evaluator.value,
+        origins=evaluator.origins,
         seed=seed,
         facts=facts,
         packages={"torch": str(torch.__version__)},
