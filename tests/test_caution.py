@@ -116,11 +116,9 @@ def test_a_level_term_is_looked_for_at_a_perturbed_point() -> None:
 
     def value_and_grad(point: Any) -> Any:
         w = point["w"]
-        return {
-            "centred": (-0.5 * (w**2).sum(), {"w": -w}),
-            "steps": (0.0, {"w": 0 * w}),
-            "slope": (w.sum(), {"w": np.ones_like(w)}),
-        }
+        values = {"centred": -0.5 * float(w @ w), "steps": 0.0, "slope": float(w.sum())}
+        grads = {"centred": {"w": -w}, "steps": {"w": 0 * w}, "slope": {"w": np.ones_like(w)}}
+        return values, grads
 
     verdict = check_gradients({"w": np.zeros(2)}, value_and_grad=value_and_grad)
     assert verdict.passed

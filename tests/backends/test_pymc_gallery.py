@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pymc as pm
 import pytest
 
-from pytest_gradcheck import UsageTypeError, check_gradients
+from pytest_gradcheck import check_gradients
+from pytest_gradcheck.errors import UsageTypeError
 from tests.backends import pymc_models as models
 from tests.backends.pymc_gallery import GALLERY
 
