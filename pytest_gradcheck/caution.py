@@ -86,16 +86,16 @@ def _dominant(measurement: Measurement) -> Iterator[Finding]:
     if len(components) < _PAIR:
         return
     largest = max(components, key=lambda c: c.share)
-    fitted = [c.name for c in components if _fits_data(measurement, c.name)]
-    if largest.share > DOMINANT and fitted != [largest.name]:
+    fitted = {c.name for c in components if c.norm > 0 and _fits_data(measurement, c.name)}
+    if DOMINANT < largest.share < 1 and fitted != {largest.name}:
         text = f"has {100 * largest.share:.2f} % of the gradient norm of all components"
         yield Finding(subject=largest.name, text=text, observed=largest.share, limit=DOMINANT)
 
 
 def _fits_data(measurement: Measurement, name: str) -> bool:
     """Return whether a component is a likelihood or a potential, as far as the model tells."""
-    line = str(measurement.structure.get(name, "Potential"))
-    return " observed " in line or line.startswith("Potential")
+    parts = str(measurement.structure.get(name, "Potential")).split("; ")
+    return "observed" in parts or "Potential" in parts
 
 
 def _flat(measurement: Measurement) -> Iterator[Finding]:

@@ -83,7 +83,7 @@ def test_a_dominant_term_is_named() -> None:
 
 def test_the_only_likelihood_may_dominate_its_priors() -> None:
     """Plenty of data must not be warned of."""
-    structure = {"big": "Normal observed 20000", "small": "Normal"}
+    structure = {"big": "Normal; observed; 20000", "small": "Normal"}
     measured = terms(("big", 3.0, [1e4, 0.0]), ("small", 2.0, [0.0, 1.0]))
     assert cautions(replace(measured, structure=structure)) == ()
 

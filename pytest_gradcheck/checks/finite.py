@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_gradcheck.checks.mismatch import mismatch_findings
 from pytest_gradcheck.checks.origin import origin_findings
 from pytest_gradcheck.records import CheckResult, Finding
 
@@ -57,6 +58,7 @@ class Finite:
             if not p.finite
         ]
         findings += origin_findings(measurement.origins)
+        findings += mismatch_findings(measurement)
         if not findings:
             return CheckResult(check=self.name, outcome="passed")
         return CheckResult(

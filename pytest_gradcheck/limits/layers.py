@@ -17,6 +17,7 @@ from typing import Any
 from pytest_gradcheck.checks import (
     Balance,
     Check,
+    Concentration,
     Finite,
     NormBounds,
     Numeric,
@@ -30,7 +31,7 @@ from pytest_gradcheck.plan import Plan
 
 __all__ = ["LIMITS", "Limits", "parse", "parse_ini"]
 
-_CHECKS = (Finite, Reaches, NormBounds, PerturbationStability, Balance, Numeric)
+_CHECKS = (Finite, Reaches, NormBounds, PerturbationStability, Balance, Numeric, Concentration)
 _OPTIONAL = object()
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records.measurement import Measurement
+from pytest_gradcheck.records.table import Table
 
 __all__ = ["OUTCOMES", "CheckResult", "Finding", "Outcome", "Verdict"]
 
@@ -73,6 +74,7 @@ class Verdict:
         results: in the order in which the checks ran; drift last.
         limits: the limits in force, as text by name.
         warnings: what deserves a look though it fails nothing.
+        tables: what else there is to show.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Verdict:
     baseline: Measurement | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
+    tables: tuple[Table, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -3,10 +3,12 @@
 All are base64, little-endian:
 
 * `packed`: float64, exact.
-* `packed_coarse`: a sketch whose values are kept to 32 bits of the largest; its norm stays exact.
+* `packed_coarse`: a sketch whose values are kept to 2, 3 or 4 bytes of the largest; its norm stays
+  exact.
 * `packed_near`: a sketch that nearly equals another one, of the same gradient in another precision:
   the steps of ``2**-27`` of the other's largest value that lie between the two, in as few bytes as
-  they take. Nothing at all where the two are equal.
+  they take; where two bytes do not hold them, steps that are up to 64 times as long. Nothing at all
+  where the two are equal.
 
 Requirements:
     Packing what was unpacked gives the same text, so that reading and writing a file changes
@@ -37,14 +39,14 @@ __all__ = [
     "unpacked_near",
 ]
 
-_COARSE_BITS = 31  # beside the sign
-_COARSE_BYTES = 4
+_COARSE_WIDTHS = (2, 3, 4)
 _LOWEST = -1043  # the exponent below which a step would be smaller than any float64
 _HIGHEST = 1024
 _NEAR_BITS = 27
 _NEAR_SPAN = 1 << (_NEAR_BITS + 2)  # values beyond four times the other's largest are not near
 _NEAR_EXPONENTS = range(-990, 1001)  # where steps stay within the normal float64 numbers
 _NEAR_WIDTHS = (1, 2, 3, 4)
+_NEAR_SHIFTS = range(7)  # steps of 2**-21 are far below what any native tier allows
 
 
 def packed(numbers: Iterable[float]) -> str:
@@ -65,18 +67,18 @@ def unpacked(text: str) -> tuple[float, ...]:
     return _from_doubles(_bytes(text))
 
 
-def packed_coarse(sketch: Sketch) -> str:
-    """Return a sketch as text: the exact norm, then the values to 32 bits of the largest.
+def packed_coarse(sketch: Sketch, width: int) -> str:
+    """Return a sketch as text: the exact norm, then the values in `width` bytes each.
 
     Raises:
         UsageError: a number is NaN or Inf.
     """
-    norm = _doubles([sketch.norm, *sketch.values])[:8]
+    norm, bits = _doubles([sketch.norm, *sketch.values])[:8], 8 * width - 1
     exponent = max(_exponent(sketch.values), _LOWEST)
-    most = (1 << _COARSE_BITS) - 1
-    steps = (round(math.ldexp(v, _COARSE_BITS - exponent)) for v in sketch.values)
-    whole = _integers((max(-most, min(most, step)) for step in steps), _COARSE_BYTES)
-    return _text(norm + _integers([exponent], 2) + whole)
+    most = (1 << bits) - 1
+    steps = (round(math.ldexp(v, bits - exponent)) for v in sketch.values)
+    whole = _integers((max(-most, min(most, step)) for step in steps), width)
+    return _text(norm + bytes([width]) + _integers([exponent], 2) + whole)
 
 
 def unpacked_coarse(text: str) -> Sketch:
@@ -86,12 +88,12 @@ def unpacked_coarse(text: str) -> Sketch:
         UsageError: the text is something else.
     """
     norm, rest = _norm(_bytes(text))
-    head, body = rest[:2], rest[2:]
-    if len(head) == 2 and len(body) % _COARSE_BYTES == 0:  # noqa: PLR2004 - the exponent
-        exponent = int.from_bytes(head, "little", signed=True)
-        steps = _from_integers(body, _COARSE_BYTES)
-        if _LOWEST <= exponent <= _HIGHEST and all(abs(s) >> _COARSE_BITS == 0 for s in steps):
-            values = (math.ldexp(step, exponent - _COARSE_BITS) for step in steps)
+    head, body = rest[:3], rest[3:]
+    if len(head) == 3 and head[0] in _COARSE_WIDTHS and len(body) % head[0] == 0:  # noqa: PLR2004 - width and exponent
+        bits, exponent = 8 * head[0] - 1, int.from_bytes(head[1:], "little", signed=True)
+        steps = _from_integers(body, head[0])
+        if _LOWEST <= exponent <= _HIGHEST and all(abs(s) >> bits == 0 for s in steps):
+            values = (math.ldexp(step, exponent - bits) for step in steps)
             return Sketch(norm=norm, values=tuple(values))
     msg = "not a packed sketch of a point"
     raise UsageError(msg)
@@ -107,7 +109,10 @@ def packed_near(sketch: Sketch, other: Sketch) -> str:
         msg = f"sketches of {len(sketch.values)} and {len(other.values)} values"
         raise UsageError(msg)
     norm = _doubles([sketch.norm, *sketch.values])[:8]
-    return _text(norm + _difference(sketch.values, other.values))
+    text = _text(norm + _difference(sketch.values, other.values))
+    # Rounded to longer steps, the values may lie near enough for shorter ones.
+    again = _difference(unpacked_near(text, other).values, other.values)
+    return _text(norm + again)
 
 
 def unpacked_near(text: str, other: Sketch) -> Sketch:
@@ -121,14 +126,16 @@ def unpacked_near(text: str, other: Sketch) -> Sketch:
         return Sketch(norm=norm, values=other.values)
     if len(rest) == 8 * len(other.values):
         return Sketch(norm=norm, values=_from_doubles(rest))
-    exponent = _exponent(other.values)
-    starts = _steps(other.values, exponent) if exponent in _NEAR_EXPONENTS else []
-    width, odd = divmod(len(rest), len(starts) or 1)
-    if odd or not starts or width not in _NEAR_WIDTHS:
+    shift, body, exponent = rest[0], rest[1:], _exponent(other.values)
+    width, odd = divmod(len(body), len(other.values) or 1)
+    usable = exponent in _NEAR_EXPONENTS and shift in _NEAR_SHIFTS
+    if odd or not usable or width not in _NEAR_WIDTHS:
         msg = "not a packed sketch: its length does not fit the one beside it"
         raise UsageError(msg)
-    steps = map(operator.add, _from_integers(rest, width), starts)
-    return Sketch(norm=norm, values=tuple(math.ldexp(s, exponent - _NEAR_BITS) for s in steps))
+    starts = _steps(other.values, exponent + shift)
+    steps = map(operator.add, _from_integers(body, width), starts)
+    unit = exponent + shift - _NEAR_BITS
+    return Sketch(norm=norm, values=tuple(math.ldexp(s, unit) for s in steps))
 
 
 def _difference(values: Sequence[float], other: Sequence[float]) -> bytes:
@@ -143,9 +150,17 @@ def _difference(values: Sequence[float], other: Sequence[float]) -> bytes:
         return _doubles(values)
     if [math.ldexp(step, exponent - _NEAR_BITS) for step in steps] == list(other):
         return b""
-    offsets = [step - start for step, start in zip(steps, _steps(other, exponent), strict=True)]
+    found = [_offsets(values, other, exponent, shift) for shift in _NEAR_SHIFTS]
+    return min(found, key=len)  # the shortest steps among those that take equally many bytes
+
+
+def _offsets(values: Sequence[float], other: Sequence[float], exponent: int, shift: int) -> bytes:
+    """Return what lies between two sketches in steps of one length."""
+    pairs = zip(_steps(values, exponent + shift), _steps(other, exponent + shift), strict=True)
+    offsets = [step - start for step, start in pairs]
     bits = max(offset.bit_length() for offset in offsets) + 1
-    return _integers(offsets, -(-bits // 8))
+    width = max(-(-bits // 8), 2 if shift else 1)
+    return bytes([shift]) + _integers(offsets, width)
 
 
 def _steps(values: Iterable[float], exponent: int) -> list[int]:

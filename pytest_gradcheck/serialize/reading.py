@@ -16,6 +16,7 @@ from pytest_gradcheck.records import (
     Sketch,
 )
 from pytest_gradcheck.serialize.packing import unpacked, unpacked_coarse, unpacked_near
+from pytest_gradcheck.serialize.replicates import replicates_of
 from pytest_gradcheck.serialize.writing import SHADOW_DTYPE
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pytest_gradcheck.serialize.shapes import Entry, ParameterLines, SampleLine
 
 __all__ = ["measurement_of"]
+
+_LARGEST_SIZE = 2**63
 
 
 def measurement_of(entry: Entry, environment: Mapping[str, Scalar]) -> Measurement:
@@ -53,8 +56,8 @@ def measurement_of(entry: Entry, environment: Mapping[str, Scalar]) -> Measureme
             parameters=tuple([_shadow(name, line) for name, line in lines.items()]),
         )
     exact.finish()
-    own = {n: line.allowance for n, line in lines.items() if line.allowance is not None}
-    wide = {n: a for n, line in lines.items() if (a := line.shadow_allowance) is not None}
+    own = {n: a for n, line in lines.items() if (a := _allowance(line, 0)) is not None}
+    wide = {n: a for n, line in lines.items() if (a := _allowance(line, 1)) is not None}
     return Measurement(
         objective=entry.objective,
         backend=entry.backend,
@@ -69,6 +72,7 @@ def measurement_of(entry: Entry, environment: Mapping[str, Scalar]) -> Measureme
             values=None if entry.point is None else unpacked(entry.point),
         ),
         samples=samples,
+        replicates=replicates_of(entry.replicates) if entry.replicates else None,
         allowances={**entry.allowances, **own},
         shadow_allowances={**entry.shadow_allowances, **wide},
         walked=entry.walked,
@@ -135,6 +139,9 @@ def _native(name: str, line: ParameterLines) -> ParameterStats:
         sketch = unpacked_near(line.sketch, _split(line.shadow, beside=2)[0])
     elif line.sketch is not None:
         sketch, _ = _split(line.sketch, beside=0)
+    if min(line.shape, default=0) < 0 or math.prod(line.shape) >= _LARGEST_SIZE:
+        msg = f"no array has the shape {list(line.shape)!s:.60}"
+        raise UsageError(msg)
     return ParameterStats(
         name=name,
         shape=line.shape,
@@ -166,6 +173,11 @@ def _shadow(name: str, line: ParameterLines) -> ParameterStats:
         zeros=line.zeros if line.shadow_zeros is None else line.shadow_zeros,
         sketch=sketch,
     )
+
+
+def _allowance(line: ParameterLines, tier: int) -> float | None:
+    """Return what a parameter is allowed in one tier, ``None`` where it has nothing."""
+    return line.allowance[tier] if tier < len(line.allowance) else None
 
 
 def _split(text: str, *, beside: int) -> tuple[Sketch, tuple[float, ...]]:

@@ -7,9 +7,14 @@ run compares with:
   value, norm and cosine; then loss and components once more in float64;
 * ``sketch``: a parameter's exact gradient norm and its sketch. Where there is a float64 gradient
   the same line holds ``shadow``, its exact norm, largest element, mean and sketch, and the native
-  sketch is kept as its difference from that, to ``2**-28`` of the largest value;
-* ``point``: a parameter's own exact norm, and its sketch to 32 bits; for the whole entry, every
-  value of the point where the measurement kept them.
+  sketch is kept as its difference from that, to ``2**-28`` of the largest value, ``2**-22`` at
+  gaps of half precision;
+* ``allowance``: of its own precision, then of float64;
+* ``point``: a parameter's own exact norm, and its sketch in as many bytes as its type is worth; for
+  the whole entry, every value of the point where the measurement kept them;
+* ``replicates``: for each seed in ``exact`` value, norm and cosine, and in ``weights`` instances,
+  samples, four numbers and whether there are both signs; for each parameter the exact
+  ``norms``, and all ``sketches`` to 32 bits of the largest number among them.
 
 Requirements:
     A field that holds its default is left out of the file. Any other change here changes the
@@ -23,7 +28,15 @@ from dataclasses import dataclass, field
 
 from pytest_gradcheck.records import Scalar
 
-__all__ = ["ComponentLine", "Entry", "ParameterLines", "SampleLine", "Total"]
+__all__ = [
+    "ComponentLine",
+    "Entry",
+    "ParameterLines",
+    "ReplicateLine",
+    "ReplicatesBlock",
+    "SampleLine",
+    "Total",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +76,13 @@ class ParameterLines:
     """Show one parameter; ``shadow_...`` stands only where the float64 gradient differs."""
 
     shape: tuple[int, ...]
-    dtype: str
+    dtype: str = "float32"
     norm: float
     max_abs: float
     mean: float
-    rms: float
     zeros: int = 0
     disconnected: bool = False
-    allowance: float | None = None
-    shadow_allowance: float | None = None
+    allowance: tuple[float | None, ...] = ()
     point_dtype: str | None = None
     shadow_dtype: str | None = None
     shadow_zeros: int | None = None
@@ -79,6 +90,35 @@ class ParameterLines:
     sketch: str | None = None
     shadow: str | None = None
     point: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicateLine:
+    """Show one parameter's gradient under all seeds."""
+
+    mean_norm: float
+    variance: float
+    size: int
+    allowance: float
+    norms: str
+    sketches: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicatesBlock:
+    """Show what varies between seeds; an estimate is its value and the ends of its interval."""
+
+    seed: int
+    count: int
+    stream: str
+    mean_norm: float
+    estimates: Mapping[str, tuple[float | None, ...]]
+    allowances: Mapping[str, float]
+    ess: float | None = None
+    max_weight: float | None = None
+    exact: str
+    weights: str | None = None
+    parameters: Mapping[str, ReplicateLine]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +137,7 @@ class Entry:
     shadow: Total | None = None
     components: Mapping[str, ComponentLine] = field(default_factory=dict)
     samples: tuple[SampleLine, ...] = ()
+    replicates: ReplicatesBlock | None = None
     allowances: Mapping[str, float] = field(default_factory=dict)
     shadow_allowances: Mapping[str, float] = field(default_factory=dict)
     exact: str

@@ -6,12 +6,14 @@ cost a hundred times what the arithmetic does.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytest_gradcheck.records import ArrayView, ParameterStats, Sketch
-from pytest_gradcheck.stats.sketch import LANES, short_sketch
+from pytest_gradcheck.stats.fold import SQUARE_BITS, STEP_BITS, sketch_values
+from pytest_gradcheck.stats.signs import LANES, ROWS, row_signs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["is_small", "small_sketches", "small_stats"]
 
 _BATCH = 16 * 1024  # elements at a time
-_SMALLEST = 1e-140  # norms below have squares that may have lost some of their terms
-_LARGEST = 1e140
+_SMALLEST = 1e-120  # below, squares may have lost some of their bits
+_LARGEST = 1e120
+_SPLIT = 25  # bits of the lower half: sums of 4,093 halves are exact
 
 Small = tuple[int, ArrayView]
 
@@ -45,31 +48,31 @@ def small_stats(
         largest: keeps the largest elements.
 
     Returns:
-        What could be reduced together: not a sparse gradient, nor one with NaN, Inf or squares
-        that float64 cannot hold; these are left to `pytest_gradcheck.stats.totals`.
+        What could be reduced together: not a sparse gradient, nor one with NaN, Inf or numbers
+        whose squares float64 does not hold; these are left to `pytest_gradcheck.stats.totals`.
     """
     found = {}
     for batch, flat, starts in _batches(views):
-        norms = _norms(flat, starts)
         with np.errstate(over="ignore", invalid="ignore"):
             sums = np.add.reduceat(flat, starts).tolist()
-        highest = np.maximum.reduceat(np.abs(flat), starts).tolist()
         zeros = np.add.reduceat(flat == 0, starts, dtype=np.intp).tolist()
+        highest, sketches = _sketches(batch, flat, starts)
         for k, (number, view) in enumerate(batch):
-            norm = norms[k]
-            if not (_SMALLEST < norm < _LARGEST or (norm == 0 and highest[k] == 0)):
+            sketch = sketches[k]
+            if sketch is None:
                 continue
-            values = flat[starts[k] : starts[k] + view.size]
-            largest.add(number, 0, values, highest[k])
+            peak = highest[k]
+            if largest.wants(number, peak):
+                largest.add(number, 0, flat[starts[k] : starts[k] + view.size], peak)
             found[number] = ParameterStats(
                 name=names[number],
                 shape=view.shape,
                 dtype=view.dtype,
-                norm=norm,
-                max_abs=highest[k],
+                norm=sketch.norm,
+                max_abs=peak,
                 mean=sums[k] / view.size,
                 zeros=zeros[k],
-                sketch=Sketch(norm=norm, values=short_sketch(values)),
+                sketch=sketch,
             )
     return found
 
@@ -78,12 +81,44 @@ def small_sketches(views: Sequence[Small]) -> dict[int, Sketch]:
     """Return the sketches of small arrays, by number; without those `small_stats` leaves out."""
     found = {}
     for batch, flat, starts in _batches(views):
-        norms = _norms(flat, starts)
-        for k, (number, view) in enumerate(batch):
-            values = flat[starts[k] : starts[k] + view.size]
-            if _SMALLEST < norms[k] < _LARGEST or not values.any():
-                found[number] = Sketch(norm=norms[k], values=short_sketch(values))
+        _, sketches = _sketches(batch, flat, starts)
+        found.update({n: s for (n, _), s in zip(batch, sketches, strict=True) if s is not None})
     return found
+
+
+def _sketches(
+    batch: Sequence[Small], flat: NDArray[np.float64], starts: NDArray[np.intp]
+) -> tuple[list[float], list[Sketch | None]]:
+    """Return the largest absolute element and the sketch of each array of a batch.
+
+    The sketch is ``None`` where an array has NaN, Inf or numbers out of the usual range.
+    """
+    sizes = [view.size for _, view in batch]
+    highest = np.maximum.reduceat(np.abs(flat), starts)
+    usable = (highest > _SMALLEST) & (highest < _LARGEST) | (highest == 0)
+    exponents = np.frexp(np.where(usable, highest, 0.0))[1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        unit = flat * np.repeat(np.ldexp(1.0, -exponents), sizes)
+        squares = np.rint(unit * unit * 2.0**SQUARE_BITS)
+        steps = np.rint(unit * 2.0**STEP_BITS)
+        high = np.rint(steps * 2.0**-_SPLIT)
+        halves = np.stack([high, steps - high * 2.0**_SPLIT])
+        norms = np.sqrt(np.add.reduceat(squares.astype(np.int64), starts))
+    found: list[Sketch | None] = []
+    for k, (start, size) in enumerate(zip(starts.tolist(), sizes, strict=True)):
+        stop, exponent = start + size, int(exponents[k])
+        if not usable[k]:
+            found.append(None)
+        elif size <= ROWS:
+            own = unit[start:stop]
+            norm = math.ldexp(math.sqrt(math.fsum((own * own).tolist())), exponent)
+            found.append(Sketch(norm=norm, values=tuple(flat[start:stop].tolist())))
+        else:
+            norm = math.ldexp(float(norms[k]), exponent - SQUARE_BITS // 2)
+            sums = (halves[:, start:stop] @ row_signs()[:size]).astype(np.int64)
+            whole = ((sums[0] << _SPLIT) + sums[1]).tolist()
+            found.append(Sketch(norm=norm, values=sketch_values(whole, exponent)))
+    return highest.tolist(), found
 
 
 def _batches(
@@ -114,10 +149,3 @@ def _row(
     sizes = [part.size for part in parts]
     starts = np.cumsum([0, *sizes[:-1]], dtype=np.intp)
     return np.concatenate(parts, dtype=np.float64, casting="same_kind"), starts
-
-
-def _norms(flat: NDArray[np.float64], starts: NDArray[np.intp]) -> list[float]:
-    """Return the norm of each part; not a number, infinite or 0 where that needs a closer look."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        norms: list[float] = np.sqrt(np.add.reduceat(flat * flat, starts)).tolist()
-    return norms

@@ -9,7 +9,6 @@ Requirements:
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,29 +17,23 @@ import numpy as np
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.point import to_numpy
 from pytest_gradcheck.records import (
+    POINT_STORED,
     ArrayView,
     Evaluation,
     GradientStats,
     ParameterStats,
     PointStats,
-    Sketch,
 )
 from pytest_gradcheck.stats.batch import is_small, small_sketches, small_stats
 from pytest_gradcheck.stats.components import component_stats
+from pytest_gradcheck.stats.fold import GROUP, finished
 from pytest_gradcheck.stats.largest import Largest
-from pytest_gradcheck.stats.sketch import LANES, Fold
-from pytest_gradcheck.stats.totals import Totals, length, without_nonfinite
+from pytest_gradcheck.stats.totals import CHUNK, folded, statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["gradient_stats", "parameter_stats", "point_stats"]
-
-POINT_STORED = 4096
-
-_SMALL_CHUNK = 4 * LANES  # 131 kB in float64: a small model's measurement stays small
-_LARGE_CHUNK = 16 * LANES
-_LARGE = 4_000_000  # elements from which the larger chunk no longer shows
 
 
 def gradient_stats(
@@ -55,13 +48,15 @@ def gradient_stats(
             its own largest one.
     """
     names, views = list(point), [evaluation.grads[name] for name in point]
-    chunk = _LARGE_CHUNK if sum(v.size for v in point.values()) > _LARGE else _SMALL_CHUNK
     largest = Largest(top)
     small = [(i, v) for i, v in enumerate(views) if v is not None and is_small(v)]
     done = small_stats(names, small, largest)
+    rest = [(i, v) for i, v in enumerate(views) if v is not None and i not in done]
+    for i, found in _large_stats(names, rest, largest):
+        done[i] = found
     for i, (name, like) in enumerate(point.items()):
         if i not in done:
-            done[i] = _reduced(name, views[i], like, (i, largest), chunk)
+            done[i] = _disconnected(name, like)
     return GradientStats(
         value=evaluation.value,
         # Which elements are among the largest is known only now.
@@ -73,7 +68,7 @@ def gradient_stats(
 
 
 def parameter_stats(
-    name: str, grad: ArrayView | None, *, like: ArrayView, top: int = 0, chunk: int = _SMALL_CHUNK
+    name: str, grad: ArrayView | None, *, like: ArrayView, top: int = 0, chunk: int = CHUNK
 ) -> ParameterStats:
     """Return the statistics of the gradient of one parameter.
 
@@ -84,19 +79,31 @@ def parameter_stats(
         top: how many of the largest elements to keep.
         chunk: how many elements to read at a time.
     """
-    return _reduced(name, grad, like, (0, Largest(top)), chunk)
-
-
-def _reduced(
-    name: str, grad: ArrayView | None, like: ArrayView, kept: tuple[int, Largest], chunk: int
-) -> ParameterStats:
-    """Return the statistics of one gradient, read chunk by chunk."""
     if grad is None:
-        return ParameterStats(name=name, shape=like.shape, dtype=like.dtype, disconnected=True)
-    totals = Totals(grad.size, *kept)
-    for start, values in grad.chunks(chunk):
-        totals.add(start, values)
-    return totals.finish(name, grad)
+        return _disconnected(name, like)
+    largest = Largest(top)
+    ((_, found),) = _large_stats([name], [(0, grad)], largest, chunk)
+    return replace(found, top=largest.of(0, grad.shape))
+
+
+def _disconnected(name: str, like: ArrayView) -> ParameterStats:
+    """Return the statistics of a gradient that is not there."""
+    return ParameterStats(name=name, shape=like.shape, dtype=like.dtype, disconnected=True)
+
+
+def _large_stats(
+    names: Sequence[str],
+    views: Sequence[tuple[int, ArrayView]],
+    largest: Largest,
+    chunk: int = CHUNK,
+) -> Iterator[tuple[int, ParameterStats]]:
+    """Yield number and statistics of gradients that are read chunk by chunk."""
+    for first in range(0, len(views), GROUP):
+        group = views[first : first + GROUP]
+        reduced = [folded(view, owner=i, largest=largest, chunk=chunk) for i, view in group]
+        sketches = finished([fold for _, fold in reduced])
+        for (i, view), both, sketch in zip(group, reduced, sketches, strict=True):
+            yield i, statistics(names[i], view, both, sketch)
 
 
 def point_stats(point: Mapping[str, ArrayView], *, keep: bool) -> PointStats:
@@ -109,14 +116,17 @@ def point_stats(point: Mapping[str, ArrayView], *, keep: bool) -> PointStats:
     Raises:
         UsageError: the norm of a parameter is beyond float64.
     """
-    small = [(i, v) for i, v in enumerate(point.values()) if is_small(v)]
-    found = small_sketches(small)
-    for i, (name, view) in enumerate(point.items()):
-        if i not in found:
-            sketch = _sketched(view)
+    views = list(point.items())
+    found = small_sketches([(i, v) for i, (_, v) in enumerate(views) if is_small(v)])
+    rest = [i for i in range(len(views)) if i not in found]
+    for first in range(0, len(rest), GROUP):
+        group = rest[first : first + GROUP]
+        sketches = finished([folded(views[i][1])[1] for i in group])
+        for i, sketch in zip(group, sketches, strict=True):
             if sketch is None:
                 msg = (
-                    f"the values of parameter {name!r} are too large: their norm overflows float64"
+                    f"the values of parameter {views[i][0]!r} are too large: their norm overflows "
+                    "float64"
                 )
                 raise UsageError(msg)
             found[i] = sketch
@@ -125,20 +135,6 @@ def point_stats(point: Mapping[str, ArrayView], *, keep: bool) -> PointStats:
         dtypes=tuple(v.dtype for v in point.values()),
         values=_whole(point) if keep else None,
     )
-
-
-def _sketched(view: ArrayView) -> Sketch | None:
-    """Return the sketch of the finite values of an array, ``None`` if its norm overflows."""
-    fold, norms = Fold(view.size), []
-    for start, values in view.chunks(_SMALL_CHUNK):
-        wide = values.astype(np.float64)
-        norm = length(wide)
-        if not math.isfinite(norm):
-            wide = without_nonfinite(wide)
-            norm = length(wide)
-        fold.add(start, wide)
-        norms.append(norm)
-    return fold.finish(math.hypot(*norms))
 
 
 def _whole(point: Mapping[str, ArrayView]) -> tuple[float, ...] | None:

@@ -28,7 +28,14 @@ class Largest:
         self._found: list[tuple[float, int, int, float]] = []
         self._own: dict[int, tuple[float, int, float]] = {}
 
-    def add(self, owner: int, start: int, values: NDArray[np.float64], largest: float) -> None:
+    def wants(self, owner: int, largest: float) -> bool:
+        """Whether a chunk with this largest absolute value has anything to keep."""
+        if not self.count or largest == 0:
+            return False
+        best = self._own.get(owner)
+        return best is None or largest > -best[0] or largest > self._bar(owner)
+
+    def add(self, owner: int, start: int, values: NDArray[np.floating], largest: float) -> None:
         """Look at one chunk of finite values.
 
         Args:
@@ -37,19 +44,16 @@ class Largest:
             values: shape ``(k,)``.
             largest: the largest absolute value among them.
         """
-        if not self.count or largest == 0:
+        if not self.wants(owner, largest):
             return
-        best = self._own.get(owner)
-        bar = self._bar(owner)
-        if largest <= bar and best is not None and largest <= -best[0]:
-            return
-        sizes = np.abs(values)
+        best, bar, sizes = self._own.get(owner), self._bar(owner), np.abs(values)
         if best is None or largest > -best[0]:
             i = int(sizes.argmax())
             self._own[owner] = (-largest, start + i, float(values[i]))
         if largest <= bar:
             return
-        where = np.flatnonzero(sizes > bar)
+        # The bar is a float64, and may lie between two numbers of a narrower type.
+        where = np.flatnonzero(sizes > np.float64(bar))
         if where.size > self.count:
             where = self._first(where, sizes[where])
         picked = zip(where.tolist(), values[where].tolist(), strict=True)
@@ -73,7 +77,7 @@ class Largest:
         places = indices([i for i, _ in kept], shape)
         return tuple([Element(index=p, value=v) for p, (_, v) in zip(places, kept, strict=True)])
 
-    def _first(self, where: NDArray[np.intp], sizes: NDArray[np.float64]) -> NDArray[np.intp]:
+    def _first(self, where: NDArray[np.intp], sizes: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return the indices of the largest sizes, the lowest indices among equal ones."""
         bar = np.partition(sizes, -self.count)[-self.count]
         above = where[sizes > bar]

@@ -1,10 +1,12 @@
 """Reduce an array to 32 numbers from which its distance to another array can be estimated.
 
-The sketch is linear: the sketch of a difference is the difference of the sketches. It addresses
-every element by its index in the flat C order of the whole parameter, so parts of an array can be
-folded where they lie and added up.
+The sketch is linear: the sketch of a difference is the difference of the sketches, up to the
+rounding of the elements to steps of ``2**-50`` of the largest. It addresses every element by its
+index in the flat C order of the whole parameter and adds whole numbers only. So parts of an array
+can be folded where they lie, in any order and in any framework, and added up to the same bits.
 
-Construction, version 1, in unsigned 64-bit arithmetic that wraps around::
+Construction, version 1. Of an array g of n elements, in unsigned 64-bit arithmetic that wraps
+around::
 
     mix(z):        z ^= z >> 30;  z *= 0xBF58476D1CE4E5B9
                    z ^= z >> 27;  z *= 0x94D049BB133111EB
@@ -13,20 +15,35 @@ Construction, version 1, in unsigned 64-bit arithmetic that wraps around::
     sign(key, i) = 1 - 2 * (bit i % 64, least significant first, of word(key, i // 64))
     row_key(j)   = key ^ ((j + 1) * 0xD1342543DE82EF95)
 
-    n <= 32:     the values themselves
-    n <= 4093:   lane[i] = g[i]
-    otherwise:   lane[l] = sum of sign(key, i) * g[i] over all i with i % 4093 == l
-    value[j]     = sum of sign(row_key(j), l) * lane[l] over all l, divided by sqrt(32)
+then, in whole numbers of any length (``round`` to the nearest one, ties to even)::
 
-with ``key = 1`` and every sum in float64. ``mix`` is the output function of SplitMix64 (Steele, Lea
-and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014). Folding with random
-signs, then projecting on random signs, keeps the expected squared length (Achlioptas,
-"Database-friendly random projections", 2003); 4093 is prime so that the columns of a matrix do not
-fall into one lane.
+    e            = the smallest whole number with |g[i]| < 2**e for all i; 0 if all are zero
+    k[i]         = round(g[i] * 2**(50 - e))
+    p            = the first of 4093, 4091, 4079, 4073 that does not divide n, else the last
+    n <= 4093:   lane[i] = k[i]
+    otherwise:   lane[l] = sum of sign(key, i) * k[i] over all i with i % p == l
+    sum[j]       = sum of sign(row_key(j), l) * lane[l] over all l
+    square       = sum of round(g[i] * g[i] * 2**(46 - 2 * e)) over all i
+
+and last in float64, each operation rounded once::
+
+    n <= 32:     value[i] = g[i], and norm = sqrt(sum of (g[i] / 2**e)**2, rounded once) * 2**e
+    otherwise:   value[j] = float(sum[j]) * 2**(e - 50) / sqrt(32)
+                 norm     = sqrt(float(square)) * 2**(e - 23)
+
+with ``key = 1``; ``g[i] * g[i]`` is rounded to float64 before it is rounded to a whole number.
+Parts of one array have to agree on n and e first.
+
+``mix`` is the output function of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
+number generators", OOPSLA 2014). Folding with random signs, then projecting on random signs, keeps
+the expected squared length (Achlioptas, "Database-friendly random projections", 2003). The number
+of lanes is prime and no factor of n, so that what repeats along an axis, a column of a matrix say,
+does not fall into one lane. Sums that do not depend on their order by rounding the terms first:
+Demmel and Nguyen, "Fast reproducible floating-point summation", ARITH 2013.
 
 Test vectors: ``word(1, 0) == 0x910A2DEC89025CC1``; ``word(row_key(0), 0) == 0xD5B37C315D75FA51``;
-the sketch of ``1.0, 2.0, ..., 10000.0`` begins with -8012.226937624770, -41387.313456239215,
-26463.117732515944.
+the sketch of ``1.0, 2.0, ..., 10000.0`` has the norm 577393.5702794065 and begins with
+-8012.22693762477, -41387.313456239215, 26463.117732515944, exactly.
 
 Requirements:
     Stored sketches outlive this code: a change of the construction is a new version.
@@ -36,74 +53,21 @@ Requirements:
 from __future__ import annotations
 
 import math
-from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.records import Sketch
+from pytest_gradcheck.stats.fold import Fold, finished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-__all__ = [
-    "KEY",
-    "LANES",
-    "ROWS",
-    "Fold",
-    "cosine",
-    "distance",
-    "short_sketch",
-    "signs",
-    "sketch",
-    "total_cosine",
-]
+    from pytest_gradcheck.records import Sketch
 
-KEY = 1
-LANES = 4093
-ROWS = 32
-
-
-class Fold:
-    """Accumulate the sketch of one array from its chunks, in any order."""
-
-    __slots__ = ("_lanes", "_size")
-
-    def __init__(self, size: int) -> None:
-        """Start the sketch of an array of `size` elements."""
-        self._size = size
-        self._lanes = np.zeros(min(size, LANES))
-
-    def add(self, start: int, values: NDArray[np.float64]) -> None:
-        """Add the elements `values`, shape ``(k,)``, that begin at flat index `start`."""
-        stop = start + values.size
-        if self._size <= LANES:
-            self._lanes[start:stop] += values
-            return
-        signed = signs(start, values.size)
-        head = min(-start % LANES, values.size)
-        if head:
-            lane = start % LANES
-            self._lanes[lane : lane + head] += signed[:head] * values[:head]
-        rows = (values.size - head) // LANES
-        body = head + rows * LANES
-        if rows:
-            shape = (rows, LANES)
-            self._lanes += np.einsum(
-                "ij,ij->j", signed[head:body].reshape(shape), values[head:body].reshape(shape)
-            )
-        if body < values.size:
-            self._lanes[: values.size - body] += signed[body:] * values[body:]
-
-    def finish(self, norm: float) -> Sketch | None:
-        """Return the sketch, with the array's exact L2 norm; ``None`` if it is not finite."""
-        values = self._lanes if self._size <= ROWS else _project(self._lanes)
-        if not (math.isfinite(norm) and np.isfinite(values).all()):
-            return None
-        return Sketch(norm=norm, values=tuple(values.tolist()))
+__all__ = ["cosine", "distance", "sketch", "total_cosine"]
 
 
 def sketch(array: ArrayLike) -> Sketch:
@@ -116,20 +80,16 @@ def sketch(array: ArrayLike) -> Sketch:
         UsageError: an element is not finite.
     """
     flat = np.ascontiguousarray(array, dtype=np.float64).reshape(-1)
-    fold = Fold(flat.size)
-    fold.add(0, flat)
-    result = fold.finish(float(np.linalg.norm(flat)))
+    peak = float(np.abs(flat).max(initial=0.0))
+    result = None
+    if math.isfinite(peak):
+        fold = Fold(flat.size, peak)
+        fold.add(0, flat)
+        (result,) = finished([fold])
     if result is None:
         msg = "cannot sketch an array with NaN or Inf; count them and leave the sketch out"
         raise UsageError(msg)
     return result
-
-
-def short_sketch(values: NDArray[np.float64]) -> tuple[float, ...]:
-    """Return the sketch of at most 4,093 finite elements, shape ``(k,)``, where speed counts."""
-    if values.size <= ROWS:
-        return tuple(values.tolist())
-    return tuple(_project(values).tolist())
 
 
 def distance(a: Sketch, b: Sketch) -> float:
@@ -178,48 +138,3 @@ def _turn(pairs: Sequence[tuple[Sketch, Sketch]], a: float, b: float) -> float:
     return math.hypot(
         *(x / a - y / b for p, q in pairs for x, y in zip(p.values, q.values, strict=True))
     )
-
-
-def signs(start: int, count: int, key: int = KEY) -> NDArray[np.float64]:
-    """Return ``sign(key, i)`` for `count` indices from `start` on, shape ``(count,)``."""
-    first, offset = divmod(start, 64)
-    words = _words(first, (offset + count + 63) // 64, key)
-    table = _byte_signs().take(words.astype("<u8", copy=False).view(np.uint8), axis=0)
-    return table.reshape(-1)[offset : offset + count]
-
-
-@lru_cache(maxsize=64)
-def _words(first: int, count: int, key: int) -> NDArray[np.uint64]:
-    """Return `count` hash words from index `first` on; every parameter begins with the same."""
-    z = np.arange(first + 1, first + 1 + count, dtype=np.uint64)
-    z *= np.uint64(0x9E3779B97F4A7C15)
-    z += np.uint64(key)
-    z ^= z >> np.uint64(30)
-    z *= np.uint64(0xBF58476D1CE4E5B9)
-    z ^= z >> np.uint64(27)
-    z *= np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
-    z.flags.writeable = False
-    return z
-
-
-def _project(lanes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the 32 signed sums of the lanes, shape ``(32,)``."""
-    sums: NDArray[np.float64] = lanes @ _row_signs()[: lanes.size]
-    return sums / math.sqrt(ROWS)
-
-
-@cache
-def _byte_signs() -> NDArray[np.float64]:
-    """Return the signs that each byte stands for, least significant bit first, ``(256, 8)``."""
-    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
-    table: NDArray[np.float64] = 1.0 - 2.0 * bits.astype(np.float64)
-    return table
-
-
-@cache
-def _row_signs() -> NDArray[np.float64]:
-    """Return ``sign(row_key(j), l)``, shape ``(4093, 32)``: 1 MB, made once."""
-    mask = (1 << 64) - 1
-    keys = (KEY ^ ((j + 1) * 0xD1342543DE82EF95 & mask) for j in range(ROWS))
-    return np.stack([signs(0, LANES, key) for key in keys], axis=1)

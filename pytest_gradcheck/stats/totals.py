@@ -1,4 +1,8 @@
-"""Reduce one array, chunk by chunk, so that the memory needed does not grow with it."""
+"""Reduce one array, chunk by chunk, so that the memory needed does not grow with it.
+
+An array is read twice: first for what is in it, then, with its largest element known, to be
+folded. One that fits into a single chunk is shown once and kept in between.
+"""
 
 from __future__ import annotations
 
@@ -7,96 +11,118 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pytest_gradcheck.records import ArrayView, ParameterStats
+from pytest_gradcheck.records import ArrayView, ParameterStats, Sketch
+from pytest_gradcheck.stats.fold import Fold
 from pytest_gradcheck.stats.largest import Largest, indices
-from pytest_gradcheck.stats.sketch import Fold
+from pytest_gradcheck.stats.signs import LANES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from numpy.typing import NDArray
 
-__all__ = ["Totals", "length", "without_nonfinite"]
+__all__ = ["CHUNK", "Survey", "folded", "statistics"]
 
+CHUNK: Final = 16 * LANES
 NONFINITE_SHOWN = 5
 
-_UNDERFLOW = 1e-290  # sums of squares below this have lost some of their terms
-_OVERFLOW = 1e290  # arrays longer than this may have no sum
+Chunk = tuple[int, "NDArray[np.floating]"]
 
 
-class Totals:
-    """Accumulate the statistics of one gradient from its chunks."""
+class Survey:
+    """Count and compare the elements of one array."""
 
-    def __init__(self, size: int, owner: int, largest: Largest) -> None:
-        """Start with nothing seen of the `size` elements of parameter number `owner`."""
-        self.fold: Final = Fold(size)
-        self.size: Final = size
-        self.owner: Final = owner
-        self.largest: Final = largest
-        self.norms: list[float] = []
-        self.means: list[float] = []  # of each chunk, weighted by its share of the elements
+    def __init__(self, size: int) -> None:
+        """Start with nothing seen of `size` elements."""
         self.max_abs = 0.0
-        self.covered = self.zeros = self.nans = self.infs = 0
+        self.zeros: int = size  # elements that no chunk covers are zeros
+        self.nans = self.infs = 0
         self.nonfinite: list[int] = []
 
-    def add(self, start: int, values: NDArray[np.floating]) -> None:
-        """Add one chunk."""
-        wide = values.astype(np.float64)
-        norm = length(wide)
-        self.covered += values.size
-        self.zeros += int(np.count_nonzero(values == 0))
-        if not math.isfinite(norm):
-            wide = self._count_nonfinite(start, wide)
-            norm = length(wide)
-        largest = float(max(wide.max(initial=0.0), -wide.min(initial=0.0)))
+    @property
+    def finite(self) -> bool:
+        """Whether no element is NaN or Inf."""
+        return self.nans + self.infs == 0
+
+    def add(self, start: int, values: NDArray[np.floating]) -> float:
+        """Look at one chunk and return its largest absolute element; nothing is counted."""
+        high, low = float(values.max(initial=0.0)), float(values.min(initial=0.0))
+        if not (math.isfinite(high) and math.isfinite(low)):
+            values = self._count_nonfinite(start, values)
+            high, low = float(values.max()), float(values.min())
+        largest = max(high, -low)
         self.max_abs = max(self.max_abs, largest)
-        self.norms.append(norm)
-        scale = 1.0 if norm < _OVERFLOW else largest
-        total = float((wide if scale == 1.0 else wide / scale).sum())
-        self.means.append(scale * (total / self.size))
-        self.largest.add(self.owner, start, wide, largest)
-        self.fold.add(start, wide)
+        return largest
 
-    def finish(self, name: str, grad: ArrayView) -> ParameterStats:
-        """Return the statistics; elements that no chunk covered are zeros."""
-        norm, shape = math.hypot(*self.norms), grad.shape
-        return ParameterStats(
-            name=name,
-            shape=shape,
-            dtype=grad.dtype,
-            norm=norm,
-            max_abs=self.max_abs,
-            mean=math.fsum(self.means),
-            zeros=self.size - self.covered + self.zeros,
-            nans=self.nans,
-            infs=self.infs,
-            top=self.largest.of(self.owner, shape),
-            nonfinite=tuple(indices(self.nonfinite, shape)),
-            sketch=None if self.nans or self.infs else self.fold.finish(norm),
-        )
+    def count(self, values: NDArray[np.floating]) -> None:
+        """Count the zeros of one chunk."""
+        self.zeros -= values.size - int(np.count_nonzero(values == 0))
 
-    def _count_nonfinite(self, start: int, wide: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _count_nonfinite(self, start: int, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """Count what is not finite and return the chunk with zeros in its place."""
-        bad = ~np.isfinite(wide)
-        nans = int(np.count_nonzero(np.isnan(wide)))
+        bad = ~np.isfinite(values)
+        nans = int(np.count_nonzero(np.isnan(values)))
         self.nans += nans
         self.infs += int(np.count_nonzero(bad)) - nans
         room = NONFINITE_SHOWN - len(self.nonfinite)
         self.nonfinite.extend((start + np.flatnonzero(bad)[:room]).tolist())
-        return without_nonfinite(wide)
+        return without_nonfinite(values)
 
 
-def without_nonfinite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def folded(
+    view: ArrayView, *, owner: int = 0, largest: Largest | None = None, chunk: int = CHUNK
+) -> tuple[Survey, Fold]:
+    """Return what is in an array and the sums of its sketch; NaN and Inf count as zeros there.
+
+    Args:
+        view: of the array.
+        owner: the number of the parameter.
+        largest: keeps the largest elements; without it nothing is counted, and no mean taken.
+        chunk: how many elements to read at a time.
+    """
+    survey, chunks = Survey(view.size), _reader(view, chunk)
+    for start, values in chunks():
+        peak = survey.add(start, values)
+        if largest is None:
+            continue
+        survey.count(values)
+        if largest.wants(owner, peak):
+            finite = values if survey.finite else without_nonfinite(values)
+            largest.add(owner, start, finite, peak)
+    fold = Fold(view.size, survey.max_abs, summed=largest is not None)
+    for start, values in chunks():
+        fold.add(start, values if survey.finite else without_nonfinite(values))
+    return survey, fold
+
+
+def statistics(
+    name: str, grad: ArrayView, reduced: tuple[Survey, Fold], sketch: Sketch | None
+) -> ParameterStats:
+    """Return the statistics of one gradient; its largest elements are added later."""
+    survey, fold = reduced
+    return ParameterStats(
+        name=name,
+        shape=grad.shape,
+        dtype=grad.dtype,
+        norm=fold.norm(),
+        max_abs=survey.max_abs,
+        mean=fold.mean(),
+        zeros=survey.zeros,
+        nans=survey.nans,
+        infs=survey.infs,
+        nonfinite=tuple(indices(survey.nonfinite, grad.shape)),
+        sketch=sketch if survey.finite else None,
+    )
+
+
+def without_nonfinite(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return the values with zeros for NaN and Inf."""
-    return np.where(np.isfinite(values), values, 0.0)
+    return np.where(np.isfinite(values), values, values.dtype.type(0))
 
 
-def length(values: NDArray[np.float64]) -> float:
-    """Return the L2 norm, scaled where squares would overflow or vanish."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        square = float(values @ values)
-    if math.isfinite(square) and square > _UNDERFLOW:
-        return math.sqrt(square)
-    largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0 or not math.isfinite(largest):
-        return largest
-    scaled = values / largest
-    return largest * math.sqrt(float(scaled @ scaled))
+def _reader(view: ArrayView, chunk: int) -> Callable[[], Iterable[Chunk]]:
+    """Return what shows the chunks of an array, as often as asked."""
+    if view.size > chunk:
+        return lambda: view.chunks(chunk)
+    kept = list(view.chunks(chunk))
+    return lambda: kept

@@ -185,7 +185,7 @@ def robust() -> pm.Model:
     """Make a logistic regression with data that can be exchanged."""
     with pm.Model(coords={"row": list("abcd")}) as model:
         x = pm.Data("x", Y, dims="row")
-        slope = pm.StudentT("slope", 4, 0, 1)
+        slope = pm.StudentT("slope", nu=4, mu=0, sigma=1)
         pm.Bernoulli("y", logit_p=slope * x, observed=[0, 1, 1, 0], dims="row")
     return model
 

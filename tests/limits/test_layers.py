@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_gradcheck.checks import (
     Balance,
+    Concentration,
     Finite,
     NormBounds,
     Numeric,
@@ -102,6 +103,11 @@ def test_every_limit_says_what_it_is_for() -> None:
             (*DEFAULTS, Balance(max_ratio=100.0, max_share=0.9, max_parameter_ratio=1e3)),
         ),
         ({"numeric": True}, (*DEFAULTS, Numeric())),
+        ({"replicates": 8}, (*DEFAULTS, Concentration())),
+        (
+            {"replicates": 16, "max_cv": 0.5, "min_ess": 2},
+            (*DEFAULTS, Concentration(replicates=16, max_cv=0.5, min_ess=2)),
+        ),
         ({"numeric": Numeric(directions=1)}, (*DEFAULTS, Numeric(directions=1))),
     ],
 )
@@ -240,8 +246,8 @@ def test_what_is_no_check_is_refused(value: object) -> None:
         of(checks=value)
     assert str(caught.value).endswith(
         "is not a check; write limits by keyword, or pass one of Finite, Reaches, NormBounds, "
-        "PerturbationStability, Balance, Numeric, or a value with name, plan(plan) and "
-        "judge(measurement) (pytest_gradcheck.Check)"
+        "PerturbationStability, Balance, Numeric, Concentration, or a value with name, "
+        "plan(plan) and judge(measurement) (pytest_gradcheck.Check)"
     )
 
 
@@ -286,6 +292,11 @@ BAD = [
     ("max_share", [0, 1.5, "x"]),
     ("balance_parameters", [0.5, "x", True]),
     ("numeric", [1, "yes", 1e-3]),
+    ("replicates", [0, 3, 8.0, True, "8"]),
+    ("max_cv", [0, -1.0, "x", True]),
+    ("min_snr", [0, "x", float("nan")]),
+    ("min_ess", [0, "x", float("inf")]),
+    ("max_weight", [0, -1, "x"]),
     ("drift", [1, "warn"]),
     ("min_drift", [-1, 2, "x"]),
     ("shadow", [1, "off"]),
@@ -359,6 +370,14 @@ def test_a_cosine_goes_to_the_check_beside_it(
 ) -> None:
     """A number must go to the one check that is written beside it, a mapping to each it names."""
     assert cosines(**limits) == wanted
+
+
+@pytest.mark.parametrize("name", ["max_cv", "min_snr", "min_ess", "max_weight"])
+def test_a_limit_of_replicates_needs_replicates(name: str) -> None:
+    """A limit on what varies between seeds must not stand where only one seed is taken."""
+    assert refused(**{name: 2.0}) == (
+        f"the call: {name}=2.0 has nothing to act on: replicates is off"
+    )
 
 
 def test_a_cosine_for_either_of_two_checks_is_refused() -> None:

@@ -51,7 +51,7 @@ def test_nan_and_inf_are_never_packed(number: float) -> None:
     with pytest.raises(UsageError, match="cannot be packed"):
         packed([1.0, number])
     with pytest.raises(UsageError, match="cannot be packed"):
-        packed_coarse(Sketch(norm=1.0, values=(number,)))
+        packed_coarse(Sketch(norm=1.0, values=(number,)), 4)
     with pytest.raises(UsageError, match="cannot be packed"):
         packed_near(Sketch(norm=1.0, values=(number,)), sketch(1.0))
 
@@ -66,19 +66,22 @@ def test_damaged_numbers_are_refused(text: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(ANY, max_size=32), ANY)
-@example([5e-324, -5e-324], 0.0)
-@example([1.7976931348623157e308, -1.7976931348623157e308, 1.0], 1.0)
-@example([0.9999999999, 0.3], 1.0)
-def test_a_coarse_sketch_is_close_and_stays_as_it_is(values: list[float], norm: float) -> None:
-    """Values must be kept to 32 bits of the largest, the norm exactly; then nothing moves."""
+@given(st.lists(ANY, max_size=32), ANY, st.sampled_from([2, 3, 4]))
+@example([5e-324, -5e-324], 0.0, 4)
+@example([1.7976931348623157e308, -1.7976931348623157e308, 1.0], 1.0, 4)
+@example([0.9999999999, 0.3], 1.0, 3)
+def test_a_coarse_sketch_is_close_and_stays_as_it_is(
+    values: list[float], norm: float, width: int
+) -> None:
+    """Values must be kept to some bytes of the largest, the norm exactly; then nothing moves."""
     whole = Sketch(norm=norm, values=tuple(values))
-    text = packed_coarse(whole)
+    text = packed_coarse(whole, width)
     back = unpacked_coarse(text)
     assert back.norm == norm
-    step = max(map(abs, values), default=0.0) * 2.0**-30
+    step = max(map(abs, values), default=0.0) * 2.0 ** (2 - 8 * width)
+    step = max(step, 5e-324)
     assert all(abs(a - b) <= step for a, b in zip(back.values, values, strict=True))
-    assert packed_coarse(back) == text
+    assert packed_coarse(back, width) == text
 
 
 @pytest.mark.parametrize(
@@ -87,9 +90,10 @@ def test_a_coarse_sketch_is_close_and_stays_as_it_is(values: list[float], norm: 
         text_of(bytes(7)),
         text_of(bytes(8)),
         text_of(bytes(13)),
-        text_of(bytes(8) + struct.pack("<h", 1025)),
-        text_of(bytes(8) + struct.pack("<h", -1044)),
-        text_of(bytes(8) + struct.pack("<hi", 1024, -(2**31))),
+        text_of(bytes(8) + struct.pack("<bh", 5, 1)),
+        text_of(bytes(8) + struct.pack("<bh", 4, 1025)),
+        text_of(bytes(8) + struct.pack("<bh", 4, -1044)),
+        text_of(bytes(8) + struct.pack("<bhi", 4, 1024, -(2**31))),
     ],
 )
 def test_a_damaged_coarse_sketch_is_refused(text: str) -> None:
@@ -109,12 +113,12 @@ def test_a_damaged_coarse_sketch_is_refused(text: str) -> None:
 @example((Sketch(norm=1.0, values=(1.7e308,)), sketch(1.6e308)))
 @example((Sketch(norm=1.0, values=(LARGEST,)), sketch(0.0)))
 def test_a_near_sketch_is_close_and_stays_as_it_is(pair: tuple[Sketch, Sketch]) -> None:
-    """A sketch must be kept to 2**-28 of the other's largest value, or exactly if it is far."""
+    """A sketch must be kept to 2**-22 of the other's largest value, or exactly if it is far."""
     one, other = pair
     text = packed_near(one, other)
     back = unpacked_near(text, other)
     assert back.norm == one.norm
-    step = max(map(abs, other.values), default=0.0) * 2.0**-27
+    step = max(map(abs, other.values), default=0.0) * 2.0**-21
     assert all(abs(a - b) <= step for a, b in zip(back.values, one.values, strict=True))
     assert packed_near(back, other) == text
 
@@ -126,12 +130,12 @@ def test_a_sketch_that_equals_the_other_takes_no_room() -> None:
     assert unpacked_near(packed_near(one, one), one) == one
 
 
-@pytest.mark.parametrize(("noise", "width"), [(1e-6, 1), (1e-5, 2), (1e-2, 3), (1.0, 4), (9.0, 8)])
+@pytest.mark.parametrize(("noise", "width"), [(1e-6, 1), (1e-5, 2), (1e-2, 2), (0.3, 3), (9.0, 8)])
 def test_the_further_a_sketch_the_more_room_it_takes(noise: float, width: int) -> None:
     """Two tiers of a large model must fit where one did; gradients far apart must not lose."""
     one = sketch(*(1.0 / i for i in range(1, 33)))
     near = sketch(*(v * (1 + noise) for v in one.values))
-    assert len(base64.b64decode(packed_near(near, one))) == 8 + width * 32
+    assert len(base64.b64decode(packed_near(near, one))) in {8 + width * 32, 9 + width * 32}
 
 
 def test_sketches_of_different_lengths_are_refused() -> None:
@@ -144,8 +148,8 @@ def test_sketches_of_different_lengths_are_refused() -> None:
     ("length", "other"),
     [
         (7, sketch(1.0)),
-        (8 + 5, sketch(1.0)),
-        (8 + 3, sketch(1.0, 2.0)),
+        (8 + 6, sketch(1.0)),
+        (8 + 4, sketch(1.0, 2.0)),
         (8 + 2, sketch()),
         (8 + 1, sketch(0.0)),
     ],

@@ -15,9 +15,15 @@ from numpy.typing import NDArray
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.point import NumpyView
-from pytest_gradcheck.records import ArrayView, Element, Evaluation, ParameterStats, Sketch
-from pytest_gradcheck.stats.gradient import (
+from pytest_gradcheck.records import (
     POINT_STORED,
+    ArrayView,
+    Element,
+    Evaluation,
+    ParameterStats,
+    Sketch,
+)
+from pytest_gradcheck.stats.gradient import (
     gradient_stats,
     parameter_stats,
     point_stats,
@@ -328,20 +334,18 @@ def test_a_sparse_gradient_among_small_ones_is_reduced_alone() -> None:
     assert (found["s"].zeros, found["s"].norm) == (48, math.sqrt(5.0))
 
 
-def test_a_large_model_is_read_in_larger_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From four million elements on, chunks must grow with what memory there is anyway."""
-    sizes: list[int] = []
-    view = SparseView(shape=(5_000_000,), runs=())
+def test_a_small_gradient_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fits into one chunk must not be made twice, what does not must not be kept."""
+    shown: list[int] = []
 
-    def chunks(_: SparseView, size: int) -> Iterator[tuple[int, Array]]:
-        sizes.append(size)
-        return iter(())
+    def chunks(view: SparseView, size: int) -> Iterator[tuple[int, Array]]:
+        shown.append(view.size)
+        yield 0, np.ones(size)[: view.size]
 
     monkeypatch.setattr(SparseView, "chunks", chunks)
-    gradient_stats(Evaluation(value=0.0, grads={"w": view}), {"w": view}, top=0)
-    small = SparseView(shape=(5_000,), runs=())
-    gradient_stats(Evaluation(value=0.0, grads={"w": small}), {"w": small}, top=0)
-    assert sizes[0] == 4 * sizes[1]
+    point = {"a": SparseView(shape=(5_000,), runs=()), "b": SparseView(shape=(90_000,), runs=())}
+    gradient_stats(Evaluation(value=0.0, grads=point), point, top=0)
+    assert shown == [5_000, 90_000, 90_000]
 
 
 def test_a_point_has_one_sketch_for_each_parameter() -> None:

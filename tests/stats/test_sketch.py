@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,20 +15,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.records import Sketch
-from pytest_gradcheck.stats.sketch import (
-    LANES,
-    ROWS,
-    Fold,
-    cosine,
-    distance,
-    signs,
-    sketch,
-    total_cosine,
-)
+from pytest_gradcheck.stats.fold import Fold, finished, lanes_of
+from pytest_gradcheck.stats.signs import LANES, ROWS, signs
+from pytest_gradcheck.stats.sketch import cosine, distance, sketch, total_cosine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from pytest_gradcheck.records import Sketch
 
 MASK = (1 << 64) - 1
 FIRST = [-8012.226937624770, -41387.313456239215, 26463.117732515944]
@@ -54,16 +49,30 @@ def row_key(row: int) -> int:
     return 1 ^ ((row + 1) * 0xD1342543DE82EF95 & MASK)
 
 
-def by_definition(values: Vector, rows: int) -> list[float]:
-    """Return the first values of a sketch with one Python operation after the other."""
-    lanes = [0.0] * LANES
-    for i, value in enumerate(values.tolist()):
-        lanes[i % LANES] += value * (sign(1, i) if values.size > LANES else 1)
-    used = lanes[: min(values.size, LANES)]
-    return [
-        math.fsum(sign(row_key(j), i) * v for i, v in enumerate(used)) / math.sqrt(32)
-        for j in range(rows)
-    ]
+def by_definition(values: Vector, rows: int) -> tuple[float, list[float]]:
+    """Return norm and first values of a sketch, in whole numbers of Python alone."""
+    listed = values.tolist()
+    e = math.frexp(max(map(abs, listed)))[1]
+    steps = [round(Fraction(v) * Fraction(2) ** (50 - e)) for v in listed]
+    square = sum(round(Fraction(v * v) * Fraction(2) ** (46 - 2 * e)) for v in listed)
+    primes = (4093, 4091, 4079, 4073)
+    lanes = steps
+    if len(steps) > LANES:
+        count = next((p for p in primes if len(steps) % p), primes[-1])
+        lanes = [0] * count
+        for i, step in enumerate(steps):
+            lanes[i % count] += sign(1, i) * step
+    sums = [sum(sign(row_key(j), i) * v for i, v in enumerate(lanes)) for j in range(rows)]
+    norm = math.sqrt(float(square)) * 2.0 ** (e - 23)
+    return norm, [float(s) * 2.0 ** (e - 50) / math.sqrt(32) for s in sums]
+
+
+def folded(values: Vector, pieces: Iterable[tuple[int, int]]) -> Sketch | None:
+    """Return the sketch of an array from pieces of it, each begin and end."""
+    fold = Fold(values.size, float(np.abs(values).max(initial=0.0)))
+    for start, stop in pieces:
+        fold.add(start, values[start:stop])
+    return finished([fold])[0]
 
 
 def vector(size: int, seed: int = 0) -> Vector:
@@ -91,20 +100,18 @@ def test_the_first_row_has_the_published_key() -> None:
 
 
 def test_the_sketch_of_one_to_ten_thousand_is_the_published_one() -> None:
-    """A sketch must begin with the published values for ever."""
-    assert sketch(np.arange(1.0, 10001.0)).values[:3] == pytest.approx(FIRST, rel=1e-14)
+    """A sketch must begin with the published values for ever, bit for bit."""
+    found = sketch(np.arange(1.0, 10001.0))
+    assert (found.norm, list(found.values[:3])) == (577393.5702794065, FIRST)
 
 
 @pytest.mark.parametrize("size", [1, 64, 777, 4096, 4093, 20000])
 def test_the_published_sketch_does_not_depend_on_chunks(size: int) -> None:
     """The published values must come out of chunks of any size, last chunk first."""
     values = np.arange(1.0, 10001.0)
-    fold = Fold(values.size)
-    for start in reversed(range(0, values.size, size)):
-        fold.add(start, values[start : start + size])
-    found = fold.finish(1.0)
-    assert found is not None
-    assert found.values[:3] == pytest.approx(FIRST, rel=1e-12)
+    starts = reversed(range(0, values.size, size))
+    found = folded(values, [(start, min(start + size, values.size)) for start in starts])
+    assert found == sketch(values)
 
 
 @pytest.mark.parametrize("start", [0, 1, 63, 64, 65, 4093, 10**12 + 7])
@@ -113,18 +120,33 @@ def test_signs_are_random_access(start: int) -> None:
     assert signs(start, 130).tolist() == [sign(1, start + i) for i in range(130)]
 
 
-@pytest.mark.parametrize("size", [33, 100, LANES, LANES + 1, 10000])
-def test_the_sketch_is_its_definition(size: int) -> None:
-    """The vectorised sums must be those of the definition, below and above 4,093 elements."""
+@pytest.mark.parametrize("size", [33, 100, LANES, LANES + 1, 2 * LANES, 10000])
+@pytest.mark.parametrize("spread", [0.0, 8.0])
+def test_the_sketch_is_its_definition(size: int, spread: float) -> None:
+    """The vectorised sums must be those of the definition, to the last bit."""
+    values = vector(size) * np.exp(spread * vector(size, 1))
+    norm, first = by_definition(values, 2)
+    found = sketch(values)
+    assert (found.norm, list(found.values[:2])) == (norm, first)
+
+
+@pytest.mark.parametrize("size", [5, 33, 5000])
+def test_the_norm_is_that_of_the_array(size: int) -> None:
+    """Rounding squares to steps must leave the norm right to thirteen digits."""
     values = vector(size)
-    assert sketch(values).values[:2] == pytest.approx(by_definition(values, 2), rel=1e-9)
+    assert sketch(values).norm == pytest.approx(float(np.linalg.norm(values)), rel=1e-13)
 
 
 @pytest.mark.parametrize("size", [0, 1, 17, 32])
 def test_up_to_32_values_are_kept_themselves(size: int) -> None:
     """A small array must be its own sketch, bit for bit."""
     values = vector(size)
-    assert sketch(values) == Sketch(norm=float(np.linalg.norm(values)), values=tuple(values))
+    assert sketch(values).values == tuple(values)
+
+
+def test_the_norm_of_one_number_is_its_size() -> None:
+    """The norm of up to 32 numbers must be rounded once."""
+    assert [sketch(np.array([v])).norm for v in (0.1, -1e-200, 5e-324)] == [0.1, 1e-200, 5e-324]
 
 
 def test_a_larger_array_has_32_values() -> None:
@@ -148,29 +170,94 @@ def test_the_sketch_is_linear(size: int, seeds: tuple[int, int], a: float) -> No
 
 
 @given(size=SIZES, data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_chunks_may_come_in_any_size_and_order(size: int, data: st.DataObject) -> None:
-    """Folding parts of an array, wherever cut and in any order, must give the same sketch."""
-    values = vector(size)
+    """Folding parts of an array, wherever cut and in any order, must give the same bits."""
+    values = np.exp(9.0 * vector(size, 1)) * vector(size)
     cuts = sorted(data.draw(st.sets(st.integers(0, size), max_size=6)) | {0, size})
     pieces = data.draw(st.permutations(list(itertools.pairwise(cuts))))
-    fold = Fold(size)
-    for start, stop in pieces:
-        fold.add(start, values[start:stop])
-    found, whole = fold.finish(0.0), sketch(values)
-    assert found is not None
-    assert found.values == near(whole)
+    assert folded(values, pieces) == sketch(values)
+
+
+@given(size=SIZES, data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_shards_add_up_to_the_same_bits(size: int, data: st.DataObject) -> None:
+    """Shards folded apart, split anywhere and added in any order, must make the same sketch."""
+    values = np.exp(9.0 * vector(size, 1)) * vector(size)
+    peak = float(np.abs(values).max(initial=0.0))
+    cuts = sorted(data.draw(st.sets(st.integers(0, size), max_size=4)) | {0, size})
+    shards = []
+    for start, stop in itertools.pairwise(cuts):
+        shards.append(Fold(size, peak))
+        shards[-1].add(start, values[start:stop])
+    whole = Fold(size, peak)
+    for shard in data.draw(st.permutations(shards)):
+        whole.join(shard)
+    assert finished([whole]) == [sketch(values)]
+
+
+@pytest.mark.parametrize("size", [7, 100, 9000])
+def test_what_is_added_after_a_join_counts(size: int) -> None:
+    """A fold must go on where it was after another one was added to it."""
+    values = vector(size)
+    peak = float(np.abs(values).max())
+    whole, shard = Fold(size, peak), Fold(size, peak)
+    whole.add(0, values[:2])
+    shard.add(2, values[2:4])
+    whole.join(shard)
+    whole.add(4, values[4:])
+    assert finished([whole]) == [sketch(values)]
+
+
+@pytest.mark.parametrize("other", [(9000, 2.0), (9001, 1.0)])
+def test_parts_of_other_arrays_are_refused(other: tuple[int, float]) -> None:
+    """A part that was folded in other steps, or of an array of another size, must be refused."""
+    with pytest.raises(UsageError, match="of the whole array"):
+        Fold(9000, 1.0).join(Fold(*other))
+
+
+@given(size=SIZES)
+@settings(max_examples=20, deadline=None)
+def test_the_container_does_not_matter(size: int) -> None:
+    """The same numbers as float16, float32 and float64 must have the same sketch."""
+    values = vector(size).astype(np.float16)
+    assert sketch(values) == sketch(values.astype(np.float32)) == sketch(values.astype(np.float64))
+    narrow = Fold(size, float(np.abs(values).max(initial=0.0)))
+    narrow.add(0, values.astype(np.float32))
+    assert finished([narrow]) == [sketch(values)]
+
+
+def test_lanes_do_not_overflow() -> None:
+    """Equal elements of full size must add up exactly over thousands of rows."""
+    ones = np.ones(LANES * 512)
+    size = ones.size * 20
+    fold = Fold(size, 1.0)
+    for i in range(20):
+        fold.add(i * ones.size, ones)
+    assert fold.norm() == pytest.approx(math.sqrt(size), rel=1e-13)
+    high, low = fold.halves()
+    rows = [int(h) * 2**32 + int(v) for h, v in zip(high[:3], low[:3], strict=True)]
+    count = lanes_of(size)
+    wanted = [sum(int(signs(i, 1)[0]) for i in range(lane, size, count)) for lane in range(3)]
+    assert rows == [w * 2**49 for w in wanted]
+
+
+@pytest.mark.parametrize("width", [4093, 2 * 4093, 4091, 5000])
+def test_a_change_within_one_column_is_seen(width: int) -> None:
+    """No column of a matrix may fall into a single lane, whatever its width."""
+    x = vector(64 * width).reshape(64, width)
+    y = x.copy()
+    y[:, 7] *= -1.0
+    wanted = float(np.linalg.norm(x - y))
+    assert len({i % lanes_of(x.size) for i in range(7, x.size, width)}) == 64
+    assert 0.5 * wanted < distance(sketch(x), sketch(y)) < 2.0 * wanted
 
 
 def test_what_is_not_folded_counts_as_zero() -> None:
     """A sparse array must have the sketch of the same array with its zeros written out."""
     values = np.zeros(10000)
     values[9000:9100] = vector(100)
-    fold = Fold(values.size)
-    fold.add(9000, values[9000:9100])
-    found = fold.finish(0.0)
-    assert found is not None
-    assert found.values == near(sketch(values))
+    assert folded(values, [(9000, 9100)]) == sketch(values)
 
 
 @given(size=SIZES, factor=st.floats(-100, 100))
@@ -272,20 +359,13 @@ def test_the_distance_is_symmetric_and_zero_only_for_equals(
     assert (distance(a, b) == 0.0) is (size == 0 or seeds[0] == seeds[1])
 
 
-@pytest.mark.parametrize("scale", [1e200, 1e-200, 1e30])
-def test_extreme_numbers_neither_overflow_nor_vanish(scale: float) -> None:
-    """The distance of huge and of tiny arrays must be that of ordinary ones, rescaled."""
-    x, y = vector(5000, 0), vector(5000, 1)
-    ordinary = distance(sketch(x), sketch(y))
-    fold_x, fold_y = Fold(5000), Fold(5000)
-    fold_x.add(0, scale * x)
-    fold_y.add(0, scale * y)
-    far_x = fold_x.finish(scale * float(np.linalg.norm(x)))
-    far_y = fold_y.finish(scale * float(np.linalg.norm(y)))
-    assert far_x is not None
-    assert far_y is not None
-    assert distance(far_x, far_y) == pytest.approx(scale * ordinary, rel=1e-9)
-    assert cosine(far_x, far_y) == pytest.approx(cosine(sketch(x), sketch(y)), rel=1e-9)
+@pytest.mark.parametrize("scale", [2.0**900, 2.0**-900, 2.0**100])
+@pytest.mark.parametrize("size", [5, 50, 5000])
+def test_extreme_numbers_neither_overflow_nor_vanish(scale: float, size: int) -> None:
+    """The sketch of huge and of tiny arrays must be that of ordinary ones, rescaled exactly."""
+    x, found = sketch(vector(size)), sketch(scale * vector(size))
+    assert found.values == tuple(scale * v for v in x.values)
+    assert found.norm == scale * x.norm
 
 
 def test_the_distance_to_zero_is_the_norm() -> None:
@@ -312,9 +392,9 @@ def test_what_is_not_finite_has_no_sketch(bad: float, size: int) -> None:
 
 def test_a_norm_beyond_float64_leaves_no_sketch() -> None:
     """A fold must return nothing where the norm that belongs to it has overflowed."""
-    fold = Fold(2)
-    fold.add(0, np.array([1e308, 1e308]))
-    assert fold.finish(math.inf) is None
+    values = np.full(2, 1.6e308)
+    assert folded(values, [(0, 2)]) is None
+    assert folded(np.full(5000, 1.6e308), [(0, 5000)]) is None
 
 
 @pytest.mark.parametrize("size", [5, 5000])

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from pytest_gradcheck.backends._torch.modes import NativeDraws, Promotion, wide_dtype
+from pytest_gradcheck.backends._torch.modes import Promotion, wide_dtype
 from pytest_gradcheck.backends._torch.placement import as_tensor
 from pytest_gradcheck.errors import PrecisionError
 
@@ -78,8 +78,7 @@ def promoted(
         _run_uncompiled(stack, mine, source.label)
         # Autocast leaves float64 alone; switching it off saves it the trouble.
         stack.enter_context(torch.autocast("cpu", enabled=False))
-        stack.enter_context(NativeDraws(_native(source)))
-        stack.enter_context(Promotion(moved))
+        stack.enter_context(Promotion(_native(source), moved))
         yield
 
 
