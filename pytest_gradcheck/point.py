@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.records import ArrayView, Collective, Evaluation, Objective
+    from pytest_gradcheck.records import ArrayView, Collective, Evaluation, Objective, Origin
 
 __all__ = [
     "CHUNK",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 CHUNK = 16 * 1024
+
+_ELEMENT = re.compile(r"(?P<name>.+)\[(?P<index>\d+(?:, ?\d+)*)\]")
 
 Point: TypeAlias = "Mapping[str, NDArray[np.floating]]"
 
@@ -83,15 +86,18 @@ def at_point(objective: Objective, at: object) -> Objective:
     Args:
         objective: to move.
         at: values by parameter name, real arrays of the parameters' shapes (a complex parameter
-            takes complex values or pairs); what is left out keeps its current value. Or the name
-            of points that the backend knows (`Objective.named`), which take the place of Gaussian
-            perturbations; the point itself stays.
+            takes complex values or pairs), or single numbers by element, ``x[3, 1]``; what is left
+            out keeps its current value. Or the name of points that the backend knows
+            (`Objective.named`), which take the place of Gaussian perturbations; the point itself
+            stays.
 
     Raises:
         UsageError: an unknown name or a wrong shape; the message lists what is allowed.
     """
     if at is None:
         return objective
+    from pytest_gradcheck.pasting import pasted
+
     if not isinstance(at, Mapping) or hasattr(at, "posterior"):  # an InferenceData is a mapping
         if objective.named is None:
             shown = repr(at) if isinstance(at, str) else type(at).__name__
@@ -101,13 +107,20 @@ def at_point(objective: Objective, at: object) -> Objective:
             )
             raise UsageTypeError(msg)
         return dataclasses.replace(objective, starts=objective.named(at))
-    fixed = {name: _value(objective, name, value) for name, value in at.items()}
+    fixed: dict[str, NDArray[np.floating]] = {}
+    for key, wanted in at.items():
+        name, values = _values(objective, key, wanted, fixed)
+        fixed[name] = values
 
     def value_and_grad(point: Point | None = None, **options: Any) -> Evaluation:  # noqa: ANN401 - passed on
         return objective.value_and_grad({**fixed, **(point or {})}, **options)
 
     def value(point: Point | None = None, **options: Any) -> float:  # noqa: ANN401 - passed on
         return objective.value({**fixed, **(point or {})}, **options)
+
+    def origins(point: Point | None = None) -> tuple[Origin, ...]:
+        blame = objective.origins
+        return () if blame is None else blame({**fixed, **(point or {})})
 
     return dataclasses.replace(
         objective,
@@ -118,7 +131,37 @@ def at_point(objective: Objective, at: object) -> Objective:
         value_and_grad=value_and_grad,
         value=value,
         collective=objective.collective and objective.collective.whole(fixed),
+        origins=None if objective.origins is None else origins,
+        at=pasted(objective.point, fixed),
     )
+
+
+def _element_key(key: str) -> tuple[str, tuple[int, ...]] | None:
+    """Return name and index of a key such as ``x[3, 1]``, ``None`` where it is none."""
+    match = _ELEMENT.fullmatch(key)
+    if match is None:
+        return None
+    return match["name"], tuple(int(part) for part in match["index"].split(","))
+
+
+def _values(
+    objective: Objective, key: str, value: object, fixed: Point
+) -> tuple[str, NDArray[np.floating]]:
+    """Return the parameter that one entry of `at=` is about, and its values then."""
+    element = None if key in objective.point else _element_key(str(key))
+    if element is None or element[0] not in objective.point:
+        return key, _value(objective, key, value)
+    name, index = element
+    values = np.array(fixed.get(name, to_numpy(objective.point[name])))
+    if len(index) != values.ndim or any(i >= n for i, n in zip(index, values.shape, strict=True)):
+        msg = f"at= names {key!r}, the parameter has shape {values.shape}"
+        raise UsageError(msg)
+    try:
+        values[index] = float(np.asarray(value))
+    except (TypeError, ValueError):
+        msg = f"at[{key!r}] must hold one number, not {value!r:.60}"
+        raise UsageTypeError(msg) from None
+    return name, values
 
 
 def _value(objective: Objective, name: str, value: object) -> NDArray[np.floating]:

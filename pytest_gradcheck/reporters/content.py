@@ -60,6 +60,7 @@ def entry_content(entry: ReportEntry, convert: Callable[[object], Any]) -> dict[
         "reason": entry.reason,
         "drifted": entry.drifted,
         "failed": list(entry.failed),
+        "warnings": list(entry.warnings),
         "source": entry.source,
         "line": entry.line,
         "file": entry.file,

@@ -206,6 +206,7 @@ def _call(
         reason="" if drift is None or found == "compared" else _first(drift),
         unfit=problem,
         sees=_sees(decision.entry) if keep and decision.entry else "",
+        warnings=list(entry.warnings),
         seconds=entry.seconds,
         entry=to_json(offered.entry) if keep else None,
         verdict=to_json(verdict) if told else None,

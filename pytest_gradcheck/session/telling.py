@@ -89,6 +89,7 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: Changes, root: Path)
         reason=reason,
         drifted=call.drifted,
         failed=tuple(call.failed),
+        warnings=tuple(call.warnings),
         seconds=call.seconds,
         verdict=from_json(Verdict, call.verdict) if call.verdict else None,
         command=call.command,

@@ -20,6 +20,7 @@ import torch
 from pytest_gradcheck.backends._torch.differentiate import taken, views
 from pytest_gradcheck.backends._torch.jitter import Coarsest, MovedInputs, Noise
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
+from pytest_gradcheck.backends._torch.origins import Watch, backward_origin
 from pytest_gradcheck.backends._torch.placement import placed
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
 from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
@@ -33,7 +34,13 @@ from pytest_gradcheck.backends._torch.together import (
     resharded,
 )
 from pytest_gradcheck.errors import PrecisionError, UsageError
-from pytest_gradcheck.records import ComponentEvaluation, Evaluation, Jitter, Precision
+from pytest_gradcheck.records import (
+    ComponentEvaluation,
+    Evaluation,
+    Jitter,
+    Origin,
+    Precision,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,6 +79,28 @@ class Evaluator:
         return self._at(
             point or {}, precision, None, lambda wide: float(self._terms(wide=wide).total.detach())
         )
+
+    def origins(self, point: Point | None = None) -> tuple[Origin, ...]:
+        """Return where the numbers that are not finite at a point arose, if that shows."""
+        return self._at(point or {}, "native", None, lambda _: self._watched())
+
+    def _watched(self) -> tuple[Origin, ...]:
+        """Evaluate once more and watch, backward only where the loss itself is finite."""
+        wrong = [name for name, t in self.source.wrt.items() if not torch.isfinite(t).all()]
+        if wrong:
+            said = "the point itself is not finite"
+            return tuple(Origin(operation=f"{said}: {n}", parameters=(n,)) for n in wrong[:1])
+        with Watch() as watch:
+            terms = self._terms(wide=False)
+        if not torch.isfinite(terms.total):
+            origin = watch.origin(terms.total)
+            return () if origin is None else (origin,)
+        found = []
+        for name, term in (terms.components or {"": terms.total}).items():
+            if term.requires_grad:
+                origin = backward_origin(term, self.source.wrt, _gradients)
+                found += [] if origin is None else [replace(origin, term=name)]
+        return tuple(found)
 
     def value_and_grad(
         self,
@@ -245,3 +274,8 @@ def _watched(
         return replace(found, eps=coarsest.eps)
 
     return watched
+
+
+def _gradients(term: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
+    """Return the gradient of a scalar, and leave its graph for the next one."""
+    return torch.autograd.grad(term, wrt, retain_graph=True, allow_unused=True)
