@@ -1,6 +1,7 @@
 # make demo    five small projects under test, then one with a fault in it, then a report
 # make test    all tests, then the PyMC ones once more under PyMC 6
 # make lint    what .ci/run checks besides: ruff, typos, types, the manifest
+# make docs    the documentation, into build/site
 # make bench   cost of a measurement, cost of loading the plugin
 #
 # Each needs a Python 3.11 or newer, git and make; the first call installs pinned packages into
@@ -21,7 +22,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED6 := $(VENV6)/.installed
 RUN := $(BIN)/python -m
 
-.PHONY: help demo test test-main test-pymc6 cover lint bench clean
+.PHONY: help demo test test-main test-pymc6 cover lint docs bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
@@ -60,6 +61,9 @@ lint: $(INSTALLED)
 	$(BIN)/validate-pyproject pyproject.toml
 	$(RUN) mypy
 	$(RUN) mypy conftest.py
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
 bench: $(INSTALLED)
 	$(RUN) benchmarks.overhead

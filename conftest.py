@@ -30,7 +30,7 @@ pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parent
 EXTRAS = ("hypothesis", "pymc", "syrupy", "torch")
 BACKENDS = {"pymc", "torch"}
-PACKAGES = {name: name for name in EXTRAS} | {"arviz": "pymc", "pytensor": "pymc"}
+PACKAGES = {name: name for name in EXTRAS} | {"arviz": "pymc", "pytensor": "pymc", "xarray": "pymc"}
 FROM = re.compile(r"^\s*from\s+([\w.]+)\s+import\s+(\([^)]*\)|[\w, ]+)", re.MULTILINE)
 IMPORT = re.compile(r"^\s*import\s+([\w.]+)", re.MULTILINE)
 

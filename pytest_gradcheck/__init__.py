@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     )
     from pytest_gradcheck.checks import (
         Balance,
+        Check,
+        Concentration,
         Finite,
         NormBounds,
         Numeric,
@@ -31,16 +33,28 @@ if TYPE_CHECKING:
         PrecisionError,
         UsageError,
     )
-    from pytest_gradcheck.records import Measurement, Verdict
+    from pytest_gradcheck.estimators import Comparison
+    from pytest_gradcheck.posterior import posterior_points
+    from pytest_gradcheck.records import Measurement, Replicates, Verdict
     from pytest_gradcheck.session.fixture import GradCheck
     from pytest_gradcheck.snapshot import GradientSnapshotExtension
     from pytest_gradcheck.strategies import points
+    from pytest_gradcheck.studies import (
+        compare_gradients,
+        replicate_gradients,
+        sweep_gradients,
+    )
+    from pytest_gradcheck.sweep import Sweep
+    from pytest_gradcheck.weighing import weights
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Balance",
     "BaselineError",
+    "Check",
+    "Comparison",
+    "Concentration",
     "Finite",
     "GradCheck",
     "GradientError",
@@ -53,20 +67,36 @@ __all__ = [
     "PrecisionError",
     "Probe",
     "Reaches",
+    "Replicates",
+    "Sweep",
     "UsageError",
     "Verdict",
     "assert_gradients",
     "check_gradients",
+    "compare_gradients",
     "measure_gradients",
     "points",
+    "posterior_points",
+    "replicate_gradients",
+    "sweep_gradients",
+    "weights",
 ]
 
 _HOMES = {
+    "weights": "weighing",
+    "sweep_gradients": "studies",
+    "replicate_gradients": "studies",
+    "compare_gradients": "studies",
+    "Sweep": "sweep",
+    "Replicates": "records",
+    "Comparison": "estimators",
     "Probe": "api",
     "assert_gradients": "api",
     "check_gradients": "api",
     "measure_gradients": "api",
     "Balance": "checks",
+    "Check": "checks",
+    "Concentration": "checks",
     "Finite": "checks",
     "NormBounds": "checks",
     "Numeric": "checks",
@@ -82,6 +112,7 @@ _HOMES = {
     "Verdict": "records",
     "GradientSnapshotExtension": "snapshot",
     "points": "strategies",
+    "posterior_points": "posterior",
 }
 
 

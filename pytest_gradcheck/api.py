@@ -18,7 +18,7 @@ from pytest_gradcheck.kink import on_a_kink
 from pytest_gradcheck.limits import Limits, parse
 from pytest_gradcheck.limits.vocabulary import LimitOptions
 from pytest_gradcheck.measure import measure, samples
-from pytest_gradcheck.plan import Perturbation
+from pytest_gradcheck.plan import Perturbation, Plan
 from pytest_gradcheck.point import at_point
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class BackendOptions(TypedDict, total=False):
 class SourceOptions(BackendOptions, total=False):
     """Type what describes an objective and its point."""
 
-    at: Mapping[str, object] | None
+    at: object
 
 
 class Options(SourceOptions, LimitOptions, total=False):
@@ -136,7 +136,7 @@ def source(
     model: object,
     loss: Callable[[], object] | None = None,
     *,
-    at: Mapping[str, object] | None = None,
+    at: object = None,
     **options: Unpack[BackendOptions],
 ) -> Objective:
     """Return the objective that a call describes, at the point that it names."""
@@ -212,7 +212,8 @@ class Probe:
     def __init__(self, objective: Objective, measurement: Measurement | None = None) -> None:
         """Measure the objective, unless that is done."""
         self._objective: Final = objective
-        self.measurement: Final = measurement or measure(objective)
+        plan = None if objective.starts is None else Plan(perturbation=Perturbation())
+        self.measurement: Final = measurement or measure(objective, plan)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the measurement has
         """Return an attribute of the measurement."""

@@ -11,6 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from pytest_gradcheck.checks.drift import compare
+from pytest_gradcheck.drift.replicates import other_draws
 from pytest_gradcheck.measure import is_wide
 from pytest_gradcheck.measure.numeric import EPS
 from pytest_gradcheck.point import jittered
@@ -39,10 +40,12 @@ def on_a_kink(
         baseline: that it drifted from.
         min_drift: as for the comparison.
     """
-    if is_wide(objective) or not measurement.finite:
+    if is_wide(objective) or not measurement.finite or other_draws(measurement, baseline):
         return ()
-    was = dataclasses.replace(baseline, shadow=None, shadow_allowances={}, samples=())
-    now = dataclasses.replace(measurement, shadow=None, samples=())
+    was = dataclasses.replace(
+        baseline, shadow=None, shadow_allowances={}, samples=(), replicates=None
+    )
+    now = dataclasses.replace(measurement, shadow=None, samples=(), replicates=None)
     shadows = (measurement.shadow, baseline.shadow)
     if None not in shadows and compare(now, was, min_drift=min_drift).outcome == "passed":
         return ()  # float64 alone drifted, where one unit of a narrower precision says nothing

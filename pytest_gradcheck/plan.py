@@ -48,10 +48,12 @@ class Plan:
     Attributes:
         top: largest elements to keep for each parameter.
         perturbation, directions: extra evaluations, or ``None``.
+        replicates: the gradient under that many seeds; 0 for none.
         shadow: also the gradient in float64, where the model's own precision is another one.
     """
 
     top: int = 20
     perturbation: Perturbation | None = None
     directions: Directions | None = None
+    replicates: int = 0
     shadow: bool = False

@@ -14,6 +14,7 @@ import pytest
 from pytest_gradcheck.session import settings, xdist
 from pytest_gradcheck.session.fixture import grad_snapshot, gradcheck
 from pytest_gradcheck.session.run import RUN, Run
+from pytest_gradcheck.session.waiting import waiting_on
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -62,7 +63,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="write a report; the suffix tells the format: .json .jsonl .md .pkl; repeatable",
+        help="write a report; the suffix tells the format: .json .jsonl .md .pkl "
+        ".codequality.json; repeatable",
     )
     group.addoption(
         "--grad-top", type=int, default=20, metavar="N", help="rows in tables (default: 20)"
@@ -89,7 +91,7 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Count a test before any filter."""
-    item.config.stash[RUN].census.collected += 1
+    item.config.stash[RUN].census.collect(item.nodeid)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -119,12 +121,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Show what a test waits for."""
+    if "gradcheck" not in getattr(item, "fixturenames", ()):
+        return (yield)
+    with waiting_on(item.config):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Send what a test said along with its report."""
     report = yield
-    item.config.stash[RUN].attach(item, report)
+    item.config.stash[RUN].attach(item, report, call.excinfo)
     return report
 
 

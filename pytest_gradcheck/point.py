@@ -77,22 +77,30 @@ def to_numpy(view: ArrayView) -> NDArray[np.float64]:
     return flat.reshape(view.shape)
 
 
-def at_point(objective: Objective, at: Mapping[str, object] | None) -> Objective:
-    """Return the objective as seen from another point.
+def at_point(objective: Objective, at: object) -> Objective:
+    """Return the objective as seen from another point, or with other points around it.
 
     Args:
         objective: to move.
         at: values by parameter name, real arrays of the parameters' shapes (a complex parameter
-            takes complex values or pairs); what is left out keeps its current value.
+            takes complex values or pairs); what is left out keeps its current value. Or the name
+            of points that the backend knows (`Objective.named`), which take the place of Gaussian
+            perturbations; the point itself stays.
 
     Raises:
         UsageError: an unknown name or a wrong shape; the message lists what is allowed.
     """
     if at is None:
         return objective
-    if not isinstance(at, Mapping):
-        msg = f"at= takes a mapping of parameter names to values, not {type(at).__name__}"
-        raise UsageTypeError(msg)
+    if not isinstance(at, Mapping) or hasattr(at, "posterior"):  # an InferenceData is a mapping
+        if objective.named is None:
+            shown = repr(at) if isinstance(at, str) else type(at).__name__
+            msg = (
+                f"at= takes a mapping of parameter names to values, not {shown}: a starting point, "
+                f"a prior and a posterior have PyMC models, and this one is {objective.backend}"
+            )
+            raise UsageTypeError(msg)
+        return dataclasses.replace(objective, starts=objective.named(at))
     fixed = {name: _value(objective, name, value) for name, value in at.items()}
 
     def value_and_grad(point: Point | None = None, **options: Any) -> Evaluation:  # noqa: ANN401 - passed on

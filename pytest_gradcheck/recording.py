@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.drift.allowance import NUMERICALLY_ZERO, allowances
+from pytest_gradcheck.drift.allowance import (
+    NUMERICALLY_ZERO,
+    allowances,
+    replicate_allowances,
+)
 from pytest_gradcheck.measure import measure
-from pytest_gradcheck.measure.noise import measure_noise
+from pytest_gradcheck.measure.noise import measure_noise, replicate_noise
 
 if TYPE_CHECKING:
     from pytest_gradcheck.limits import Limits
@@ -36,9 +40,13 @@ def recorded(objective: Objective, measurement: Measurement) -> Measurement:
     if not measurement.finite or (measurement.shadow and not measurement.shadow.finite):
         return measurement
     noise = measure_noise(objective, measurement)
-    shadow = measurement.shadow
+    shadow, found = measurement.shadow, measurement.replicates
+    if found is not None and not found.lost:
+        allowed = replicate_allowances(found, replicate_noise(objective, found))
+        found = dataclasses.replace(found, allowances=allowed)
     return dataclasses.replace(
         measurement,
+        replicates=found,
         allowances=allowances(measurement.native, noise.native),
         shadow_allowances=(
             allowances(shadow, noise.shadow) if shadow is not None and noise.shadow else {}

@@ -24,7 +24,17 @@ from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.records import Measurement, Scalar
 from pytest_gradcheck.serialize import baseline_text, parse_baseline
 
-__all__ = ["FOLDER", "BaselineFile", "delete", "find", "locate", "read", "variant_of", "write"]
+__all__ = [
+    "FOLDER",
+    "BaselineFile",
+    "delete",
+    "find",
+    "locate",
+    "plain",
+    "read",
+    "variant_of",
+    "write",
+]
 
 FOLDER = "__gradients__"
 
@@ -66,6 +76,11 @@ def variant_of(path: Path) -> str | None:
     """Return the variant that a baseline file is of, ``None`` for the one without a name."""
     _, mark, variant = path.stem.partition("@")
     return unquote(variant) if mark else None
+
+
+def plain(path: Path) -> Path:
+    """Return the path of the same function's baselines without a variant."""
+    return path.with_name(f"{path.stem.partition('@')[0]}.json")
 
 
 def read(path: Path) -> BaselineFile:

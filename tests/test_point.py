@@ -137,7 +137,7 @@ def test_a_point_that_holds_no_numbers_is_refused(value: object) -> None:
 def test_a_point_must_be_a_mapping() -> None:
     """A bare array must be refused: it does not say which parameter it is."""
     with pytest.raises(UsageTypeError, match=r"at= takes a mapping of .*, not ndarray"):
-        at_point(bowl(w=[1.0]), np.ones(1))  # type: ignore[arg-type] # what is refused
+        at_point(bowl(w=[1.0]), np.ones(1))
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_or_all() -> None:
@@ -212,3 +212,11 @@ def test_a_view_of_a_complex_scalar_has_one_axis() -> None:
 def test_half_square_is_what_these_tests_take_it_for() -> None:
     """The objective used here must be half the squared norm."""
     assert half_square({"w": np.array([3.0, 4.0])})[0] == 12.5
+
+
+@pytest.mark.parametrize(("at", "shown"), [("prior", "'prior'"), (3, "int")])
+def test_a_point_by_name_needs_a_backend_that_knows_it(at: object, shown: str) -> None:
+    """Where there is no prior, asking for its draws must say so."""
+    message = f"values, not {shown}: .* have PyMC models, and this one is arrays"
+    with pytest.raises(UsageTypeError, match=message):
+        at_point(bowl(w=[1.0]), at)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS: list[tuple[str, str]] = re.findall(
-    r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
-)
+from tests.pages import ROOT, blocks, file_name, masked
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = blocks(README)
 FILES = {
-    match[1]: text
-    for language, text in BLOCKS
-    if language == "python" and (match := re.match(r"# (test_\w+)\.py\n", text))
+    name.removesuffix(".py"): found.text
+    for found in BLOCKS
+    if found.language == "python" and (name := file_name(found))
 }
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def block(language: str) -> str:
@@ -91,12 +89,6 @@ def test_the_flags_of_the_readme_exist(pytester: pytest.Pytester) -> None:
 
 def test_the_commands_of_the_readme_exist() -> None:
     """Each ``make`` target that the README names must be in the Makefile."""
-    makefile = Path(__file__).parent.parent / "Makefile"
+    makefile = ROOT / "Makefile"
     targets = set(re.findall(r"^(\w[\w-]*):", makefile.read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"`make (\w+)`", README)) <= targets
-
-
-def masked(line: str) -> str:
-    """Return a line of a message, without pytest's margin, each number as ``#``."""
-    bare = re.sub(r"^E\s+(?:[\w.]+\.GradientError: )?", "", line)
-    return re.sub(r"\s+", " ", NUMBER.sub("#", bare)).strip()

@@ -23,7 +23,7 @@ from pytest_gradcheck.errors import MissingExtraError, UsageError, UsageTypeErro
 if TYPE_CHECKING:
     from pytest_gradcheck.records import Objective
 
-__all__ = ["objective", "select"]
+__all__ = ["objective", "select", "takes"]
 
 _MODULES = {  # root package of the source's type -> backend module, extra that installs it
     "torch": ("pytest_gradcheck.backends._torch", "torch"),
@@ -91,6 +91,15 @@ def objective(
         data=data,
     )
     return made
+
+
+def takes(source: object) -> str:
+    """Return the option that tells a backend what to differentiate: ``loss`` or another.
+
+    Args:
+        source: as for `objective`.
+    """
+    return "value_and_grad" if _root(source) == "numpy" else "loss"
 
 
 def select(

@@ -14,6 +14,7 @@ from pytest_gradcheck.checks.norm import NormBounds
 from pytest_gradcheck.checks.numeric import Numeric
 from pytest_gradcheck.checks.perturbation import PerturbationStability
 from pytest_gradcheck.checks.reaches import Reaches
+from pytest_gradcheck.checks.replicates import Concentration
 
 if TYPE_CHECKING:
     from pytest_gradcheck.plan import Plan
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Balance",
     "Check",
+    "Concentration",
     "Finite",
     "NormBounds",
     "Numeric",

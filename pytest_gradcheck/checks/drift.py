@@ -21,28 +21,44 @@ from pytest_gradcheck.drift.allowance import (
     component_key,
     fixed_allowances,
     point_allowed,
+    replicate_allowances,
     spread_allowed,
 )
 from pytest_gradcheck.drift.diagnose import diagnose
+from pytest_gradcheck.drift.replicates import (
+    distribution_findings,
+    other_draws,
+    reordered,
+    replicate_findings,
+    replicate_structure,
+)
 from pytest_gradcheck.drift.structure import structure_findings
 from pytest_gradcheck.drift.tier import gap, gradient, tiers, values
-from pytest_gradcheck.records import CheckResult, Finding, GradientStats
+from pytest_gradcheck.records import POINT_STORED, CheckResult, Finding, GradientStats
 from pytest_gradcheck.stats.sketch import distance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_gradcheck.records import Measurement
+    from pytest_gradcheck.records import Measurement, Sample
 
 __all__ = ["compare", "moved_parameters", "recordable", "refreshed", "walked"]
+
+_SAME_VALUE = 1e-6  # relative change of the value at a draw up to which it is the same draw
 
 ACCEPT = "if the change is intended, run again with --grad-baseline-update and review the diff"
 
 
 def recordable(measurement: Measurement) -> Measurement:
     """Return the measurement with allowances by dtype alone, where noise cannot be measured."""
+    found = measurement.replicates
+    if found is not None and not found.allowances:
+        found = dataclasses.replace(found, allowances=replicate_allowances(found))
     return dataclasses.replace(
-        measurement, shadow=None, allowances=fixed_allowances(measurement.native)
+        measurement,
+        shadow=None,
+        replicates=found,
+        allowances=fixed_allowances(measurement.native),
     )
 
 
@@ -61,21 +77,27 @@ def compare(
         ``structure``, ``point`` or ``drift``.
     """
     structure = structure_findings(measurement, baseline)
+    structure += replicate_structure(measurement, baseline)
     if structure:
         return _failed("structure", structure)
+    moved = [
+        _moved(measurement, baseline, name) for name in moved_parameters(measurement, baseline)
+    ]
+    if other_draws(measurement, baseline):
+        return _failed("point", moved) if moved else _as_distributions(measurement, baseline)
     pairs = tiers(measurement, baseline, min_drift)
     findings = [*gradient(pairs), *values(pairs, measurement.sense)]
     findings += gap(measurement, baseline, {f.subject for f in findings})
     findings += _spread(measurement, baseline)
-    moved = [
-        _moved(measurement, baseline, name) for name in moved_parameters(measurement, baseline)
-    ]
+    known = {f.subject for f in findings}
+    findings += replicate_findings(measurement, baseline, min_drift, known)
     if not findings:
         return CheckResult(check="drift", outcome="passed", findings=tuple(moved))
     if moved:
-        return _failed("point", moved)
+        return _failed("point", moved, _forgotten(baseline))
     drifted = tuple(f.subject for f in findings)
-    return _failed("drift", findings, diagnose(measurement, baseline, drifted))
+    said = (*diagnose(measurement, baseline, drifted), *reordered(measurement, baseline))
+    return _failed("drift", findings, said)
 
 
 def refreshed(
@@ -91,6 +113,8 @@ def refreshed(
     new = dataclasses.replace(new, walked=walked(new, baseline))
     if structure_findings(new, baseline) or moved_parameters(new, baseline):
         return new
+    if other_draws(new, baseline) or any(replicate_structure(new, baseline)):
+        return new
     if (new.shadow is None) != (baseline.shadow is None):
         return new
     pairs = tiers(new, baseline, min_drift)
@@ -98,6 +122,7 @@ def refreshed(
     gone |= {f.subject for f in gap(new, baseline, gone)}
     gone |= {f.subject for f in values(pairs, new.sense)}
     keep = {p.name for p in new.native.parameters} - gone
+    again = not new.replicates or any(replicate_findings(new, baseline, min_drift, ()))
     if new.sense not in gone:
         keep.add(VALUE)
     for c in new.native.components:
@@ -109,6 +134,7 @@ def refreshed(
         shadow=new.shadow and baseline.shadow and _mixed(new.shadow, baseline.shadow, keep),
         allowances=_kept(new.allowances, baseline.allowances, keep),
         shadow_allowances=_kept(new.shadow_allowances, baseline.shadow_allowances, keep),
+        replicates=new.replicates if again else baseline.replicates,
         point=baseline.point,
     )
 
@@ -135,6 +161,14 @@ def moved_parameters(measurement: Measurement, baseline: Measurement) -> list[st
     now, was = measurement.point, baseline.point
     pairs = zip(names, now.sketches, was.sketches, was.dtypes, strict=True)
     return [name for name, a, b, dtype in pairs if distance(a, b) > point_allowed(dtype, b.norm)]
+
+
+def _as_distributions(measurement: Measurement, baseline: Measurement) -> CheckResult:
+    """Compare replicates whose draws are others than the baseline's."""
+    findings, said = distribution_findings(measurement, baseline)
+    if findings:
+        return _failed("drift", [*findings, said])
+    return CheckResult(check="drift", outcome="passed", findings=(said,))
 
 
 def _mixed(new: GradientStats, old: GradientStats, keep: set[str]) -> GradientStats:
@@ -177,18 +211,39 @@ def _failed(reason: str, findings: list[Finding], diagnosis: tuple[str, ...] = (
     )
 
 
+def _forgotten(baseline: Measurement) -> tuple[str, ...]:
+    """Say so where the gradient cannot be compared at the old point because that is too large."""
+    if baseline.point.values is not None or baseline.native.size <= POINT_STORED:
+        return ()
+    said = (
+        f"no comparison at the old point is possible: of {baseline.native.size:,} values a "
+        f"baseline keeps a sketch and the seed ({baseline.seed}), the values themselves only up to "
+        f"{POINT_STORED:,}"
+    )
+    return (said,)
+
+
 def _spread(measurement: Measurement, baseline: Measurement) -> Iterator[Finding]:
     """Yield the spread of norms over the perturbed points if the model went fragile."""
-    asked = [(s.seed, s.scale) for s in measurement.samples]
-    if not asked or asked != [(s.seed, s.scale) for s in baseline.samples]:
+    pairs = list(zip(measurement.samples, baseline.samples, strict=False))
+    if not pairs or len(measurement.samples) != len(baseline.samples):
+        return
+    if not all(_same_point(now, was) for now, was in pairs):
         return
     observed, limit = measurement.log_spread, spread_allowed(baseline.log_spread)
     if observed > limit:
         text = (
-            f"log(max/min) of the norm over {len(asked)} perturbed points "
+            f"log(max/min) of the norm over {len(pairs)} perturbed points "
             f"{baseline.log_spread:.3g} -> {observed:.3g}, allowed {limit:.3g}"
         )
         yield Finding(subject="perturbed norms", text=text, observed=observed, limit=limit)
+
+
+def _same_point(now: Sample, was: Sample) -> bool:
+    """Return whether two samples are of one point; under one name a draw may be another one."""
+    if (now.label, now.seed, now.scale) != (was.label, was.seed, was.scale):
+        return False
+    return bool(now.scale) or math.isclose(now.value, was.value, rel_tol=_SAME_VALUE)
 
 
 def _moved(measurement: Measurement, baseline: Measurement, name: str) -> Finding:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_gradcheck.checks.mismatch import mismatch_findings
 from pytest_gradcheck.records import CheckResult, Finding
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Finite:
             for p in stats.parameters
             if not p.finite
         ]
+        findings += mismatch_findings(measurement)
         if not findings:
             return CheckResult(check=self.name, outcome="passed")
         return CheckResult(

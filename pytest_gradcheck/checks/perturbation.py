@@ -69,13 +69,13 @@ class PerturbationStability:
 
     def _broken(self, sample: Sample, measurement: Measurement) -> Iterator[Finding]:
         """Yield what is wrong at one perturbed point, with the seed that makes it again."""
-        where = f"(seed {sample.seed}, scale {sample.scale:g})"
+        where = f" (seed {sample.seed}, scale {sample.scale:g})" if sample.scale else ""
         if not math.isfinite(sample.value):
-            text = f"{measurement.sense} is {sample.value} {where}"
+            text = f"{measurement.sense} is {sample.value}{where}"
             yield Finding(subject=sample.label, text=text)
         if sample.nonfinite:
             bad = ", ".join(sample.nonfinite)
-            text = f"gradient not finite in {bad}: {sample.nans} NaN, {sample.infs} Inf {where}"
+            text = f"gradient not finite in {bad}: {sample.nans} NaN, {sample.infs} Inf{where}"
             yield Finding(subject=sample.label, text=text)
         base, norm = measurement.norm, sample.norm
         if self.max_norm_ratio is not None and sample.finite and (base > 0 or norm > 0):
@@ -83,13 +83,13 @@ class PerturbationStability:
             if ratio > self.max_norm_ratio:
                 text = (
                     f"norm {base:.6g} -> {norm:.6g}, ratio {ratio:.4g}, "
-                    f"max_norm_ratio {self.max_norm_ratio:g} {where}"
+                    f"max_norm_ratio {self.max_norm_ratio:g}{where}"
                 )
                 yield Finding(
                     subject=sample.label, text=text, observed=ratio, limit=self.max_norm_ratio
                 )
         if self.min_cosine is not None and sample.cosine < self.min_cosine:
-            text = f"cosine {sample.cosine:.4g}, min_cosine {self.min_cosine:g} {where}"
+            text = f"cosine {sample.cosine:.4g}, min_cosine {self.min_cosine:g}{where}"
             yield Finding(
                 subject=sample.label, text=text, observed=sample.cosine, limit=self.min_cosine
             )

@@ -27,9 +27,12 @@ import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.records import GradientStats, TierNoise
+    from collections.abc import Sequence
+
+    from pytest_gradcheck.records import GradientStats, Replicates, TierNoise
 
 __all__ = [
+    "ESS",
     "NUMERICALLY_ZERO",
     "VALUE",
     "allowances",
@@ -37,12 +40,14 @@ __all__ = [
     "fixed_allowances",
     "gap_allowed",
     "point_allowed",
+    "replicate_allowances",
     "scale",
     "spread_allowed",
 ]
 
 NUMERICALLY_ZERO: Final = 1e-5
 VALUE: Final = "[value]"
+ESS: Final = "[ess]"
 
 _K = 32.0  # times the noise of one unit
 _K_WIDE = 3.0  # times the noise of 256 units
@@ -107,6 +112,32 @@ def fixed_allowances(stats: GradientStats) -> dict[str, float]:
     for c in stats.components:
         found[component_key(c.name, "value")] = rtol * max(abs(c.value), abs(stats.value))
         found[component_key(c.name, "norm")] = rtol * max(c.norm, NUMERICALLY_ZERO * whole)
+    return found
+
+
+def replicate_allowances(
+    replicates: Replicates, noise: Sequence[TierNoise] = ()
+) -> dict[str, float]:
+    """Return what noise explains of any replicate: the most under any seed, all relative.
+
+    Args:
+        replicates: of the baseline.
+        noise: of each of them; by fixed rules for float32 where it is not known.
+    """
+    found = dict.fromkeys((*(p.name for p in replicates.parameters), VALUE, ESS), 0.0)
+    if not noise:
+        return dict.fromkeys(found, _FIXED["float32"])
+    count = max(len(replicates.parameters), 1)
+    largest = max(abs(one.value) for one in replicates.each)
+    for r, (one, tier) in enumerate(zip(replicates.each, noise, strict=True)):
+        for p in replicates.parameters:
+            floors = _floors(tier.eps, p.norms[r], one.norm, count)
+            far = math.hypot(_noise(tier, p.name), *floors)
+            found[p.name] = max(found[p.name], _relative(far, p.norms[r], one.norm))
+        ess = one.weights.ess if one.weights else 0.0
+        for key, size, of in ((VALUE, abs(one.value), largest), (ESS, ess, replicates.ess or 0.0)):
+            far = math.hypot(_noise(tier, key), *_floors(tier.eps, size, 0.0, count))
+            found[key] = max(found[key], far / of if of > 0 else 0.0)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_gradcheck.drift.variables import SAME, variable_findings
 from pytest_gradcheck.records import Finding, GradientStats, Measurement, ParameterStats
 from pytest_gradcheck.stats.sketch import distance
 
@@ -12,20 +13,24 @@ if TYPE_CHECKING:
 
 __all__ = ["structure_findings"]
 
-_SAME = 1e-3  # relative distance below which a parameter under a new name is the old one
-
 
 def structure_findings(measurement: Measurement, baseline: Measurement) -> list[Finding]:
     """Return one finding for each structural difference; empty when numbers can be compared."""
     if measurement.backend != baseline.backend:
         text = f"backend {baseline.backend} -> {measurement.backend}"
         return [Finding(subject="total", text=text)]
-    return [
+    variables, told = variable_findings(measurement, baseline)
+    parts = [
         *_names(measurement.native, baseline.native),
         *_shapes(measurement.native, baseline.native),
         *_components(measurement.native, baseline.native),
-        *_facts(measurement, baseline),
     ]
+    return [*variables, *(f for f in parts if f.subject not in told or _of_its_own(f))]
+
+
+def _of_its_own(finding: Finding) -> bool:
+    """Return whether a finding says more than that a variable came, went or has a new name."""
+    return finding.text.startswith(("shape ", "dtype "))
 
 
 def _names(now: GradientStats, was: GradientStats) -> Iterator[Finding]:
@@ -57,7 +62,7 @@ def _renamed(new: Sequence[ParameterStats], old: Sequence[ParameterStats]) -> di
                 continue
             if p.sketch is None or q.sketch is None or p.norm == 0:
                 continue
-            if distance(p.sketch, q.sketch) <= _SAME * p.norm:
+            if distance(p.sketch, q.sketch) <= SAME * p.norm:
                 pairs[p.name] = q.name
                 break
     return pairs
@@ -85,12 +90,3 @@ def _components(now: GradientStats, was: GradientStats) -> Iterator[Finding]:
             yield Finding(subject=f"component {name}", text="component added")
     if set(new) == set(old) and new != old:
         yield Finding(subject="total", text=f"components stand in another order: {', '.join(new)}")
-
-
-def _facts(measurement: Measurement, baseline: Measurement) -> Iterator[Finding]:
-    """Yield the differences in what the backend says must be equal."""
-    now, was = measurement.structure, baseline.structure
-    for name in dict.fromkeys([*was, *now]):
-        if now.get(name) != was.get(name):
-            text = f"{was.get(name, 'absent')} -> {now.get(name, 'absent')}"
-            yield Finding(subject=name, text=text)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.checks import (
     Balance,
+    Concentration,
     Finite,
     NormBounds,
     Numeric,
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_gradcheck.checks import Check
 
 __all__ = ["build"]
+
+_CONCENTRATION = ("max_cv", "min_snr", "min_ess", "max_weight")
 
 
 def build(given: Mapping[str, Any]) -> list[Check]:
@@ -56,6 +59,11 @@ def build(given: Mapping[str, Any]) -> list[Check]:
     numeric = given.get("numeric", False)
     if numeric:
         built.append(Numeric() if numeric is True else numeric)
+    if given.get("replicates"):
+        names = ("replicates", *_CONCENTRATION)
+        built.append(Concentration(**_pick(given, *names)))
+    else:
+        _need(given, "replicates", *_CONCENTRATION)
     return built
 
 

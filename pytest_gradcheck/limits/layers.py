@@ -17,6 +17,7 @@ from typing import Any
 from pytest_gradcheck.checks import (
     Balance,
     Check,
+    Concentration,
     Finite,
     NormBounds,
     Numeric,
@@ -30,7 +31,7 @@ from pytest_gradcheck.plan import Plan
 
 __all__ = ["LIMITS", "Limits", "parse", "parse_ini"]
 
-_CHECKS = (Finite, Reaches, NormBounds, PerturbationStability, Balance, Numeric)
+_CHECKS = (Finite, Reaches, NormBounds, PerturbationStability, Balance, Numeric, Concentration)
 _OPTIONAL = object()
 
 
@@ -104,9 +105,9 @@ def parse(*layers: tuple[str, Mapping[str, object]]) -> Limits:
         msg = f"{where}: {error}"
         raise type(error)(msg) from None
     checks = {check.name: check for check in built} | replaced
-    order = [c().name for c in _CHECKS]
+    order = {c().name: i for i, c in enumerate(_CHECKS)}
     return Limits(
-        checks=tuple(sorted(checks.values(), key=lambda c: order.index(c.name))),
+        checks=tuple(sorted(checks.values(), key=lambda c: order.get(c.name, len(order)))),
         drift=bool(given.get("drift", True)),
         shadow=bool(given.get("shadow", True)),
         min_drift=given.get("min_drift"),  # type: ignore[arg-type] # validated above
@@ -147,13 +148,24 @@ def _valid(name: str, value: object) -> object:
 
 
 def _values(value: object) -> dict[str, Check]:
-    """Return check values by name; anything else is an error."""
+    """Return check values by name, the users' own included; anything else is an error."""
     items: Sequence[Any] = value if isinstance(value, Sequence) else (value,)
+    taken = {*(c().name for c in _CHECKS), *LIMITS}
     for item in items:
-        if not isinstance(item, _CHECKS):
+        if isinstance(item, _CHECKS):
+            continue
+        parts = (getattr(item, part, None) for part in ("plan", "judge"))
+        if isinstance(item, type) or not all(map(callable, parts)):
             names = ", ".join(c.__name__ for c in _CHECKS)
-            msg = f"{item!r} is not a check; write limits by keyword, or pass one of {names}"
+            msg = (
+                f"{item!r} is not a check; write limits by keyword, or pass one of {names}, or a "
+                "value with name, plan(plan) and judge(measurement) (pytest_gradcheck.Check)"
+            )
             raise UsageTypeError(msg)
+        name = getattr(item, "name", None)
+        if not isinstance(name, str) or not name.strip() or name in taken:
+            msg = f"the check {item!r} needs a name of its own, not {name!r}"
+            raise UsageError(msg)
     return {item.name: item for item in items}
 
 

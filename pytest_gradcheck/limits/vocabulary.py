@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from pytest_gradcheck.checks import NormBounds, Numeric
+from pytest_gradcheck.checks.replicates import FEWEST
 from pytest_gradcheck.checks.validate import count, flag, number, patterns
 from pytest_gradcheck.errors import UsageError
 
@@ -36,6 +37,11 @@ class LimitOptions(TypedDict, total=False):
     max_share: float | None
     balance_parameters: float | bool | None
     numeric: bool | Numeric | None
+    replicates: int | bool | None
+    max_cv: float | None
+    min_snr: float | None
+    min_ess: float | None
+    max_weight: float | None
     drift: bool | None
     min_drift: float | None
     shadow: bool | None
@@ -74,6 +80,16 @@ def _perturb(name: str, value: object) -> object:
 def _numeric(name: str, value: object) -> object:
     """Accept ``True``, ``False``, or a `Numeric` check."""
     return value if isinstance(value, Numeric) else flag(name, value)
+
+
+def _replicates(name: str, value: object) -> object:
+    """Accept ``False`` for off, or a number of seeds."""
+    return value if value is False else count(name, value, low=FEWEST)
+
+
+def _positive(name: str, value: object) -> object:
+    """Accept a number above zero."""
+    return number(name, value, strict=True)
 
 
 def _cosine(name: str, value: object) -> object:
@@ -137,6 +153,27 @@ LIMITS: Final[Mapping[str, Limit]] = MappingProxyType(
             validate=_off_or_number(1.0),
         ),
         "numeric": Limit(check="numeric", help="finite differences agree; off", validate=_numeric),
+        "replicates": Limit(
+            check="replicates", help="the gradient under that many seeds; off", validate=_replicates
+        ),
+        "max_cv": Limit(
+            check="replicates",
+            help="coefficient of variation of the norm over the replicates; off",
+            validate=_positive,
+        ),
+        "min_snr": Limit(
+            check="replicates",
+            help="signal-to-noise ratio over the replicates; off",
+            validate=_positive,
+        ),
+        "min_ess": Limit(
+            check="replicates",
+            help="effective sample size of the weights that the loss reports; off",
+            validate=_positive,
+        ),
+        "max_weight": Limit(
+            check="replicates", help="largest absolute weight; off", validate=_positive
+        ),
         "drift": Limit(help="the gradient equals its baseline; on", validate=flag),
         "shadow": Limit(help="also judge drift of the gradient in float64; on", validate=flag),
         "min_drift": Limit(

@@ -7,5 +7,6 @@ Requirements:
 from __future__ import annotations
 
 from pytest_gradcheck.measure.gradient import is_wide, measure, samples
+from pytest_gradcheck.measure.replicates import replicates
 
-__all__ = ["is_wide", "measure", "samples"]
+__all__ = ["is_wide", "measure", "replicates", "samples"]

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck.errors import PrecisionError, UsageError
 from pytest_gradcheck.measure.numeric import directional
+from pytest_gradcheck.measure.replicates import replicates
 from pytest_gradcheck.plan import Perturbation, Plan
 from pytest_gradcheck.point import perturbed
-from pytest_gradcheck.records import Evaluation, Measurement, Objective, Sample
+from pytest_gradcheck.progress import working
+from pytest_gradcheck.records import Evaluation, Measurement, Objective, Sample, Start
 from pytest_gradcheck.stats import gradient_stats, point_stats
+from pytest_gradcheck.stats.mismatch import mismatches
 from pytest_gradcheck.stats.sketch import total_cosine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_gradcheck.records import DirectionalDerivative, GradientStats
 
 __all__ = ["is_wide", "measure", "samples"]
@@ -32,9 +37,13 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         plan: the extra evaluations; the point alone by default.
 
     Raises:
-        UsageError: the backend returned a gradient that does not fit its parameter.
+        UsageError: the backend returned a gradient that does not fit its parameter, or nothing
+            evaluates the points that were named.
     """
     plan = plan or Plan()
+    if objective.starts is not None and plan.perturbation is None:
+        msg = "the points of at= have nothing to act on: perturb is off"
+        raise UsageError(msg)
     started = time.perf_counter()
     evaluation = objective.value_and_grad()
     _check_shapes(objective, evaluation)
@@ -44,6 +53,10 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     if plan.directions is not None and native.finite:
         derivatives, said = directional(objective, evaluation, plan.directions)
         notes += said
+    found = replicates(objective, plan.replicates) if plan.replicates else None
+    if found is not None and found.identical:
+        notes += (f"all {found.count} replicates are equal: the loss draws nothing at random",)
+    odd = mismatches(evaluation, objective.sense) if objective.separate_terms else ()
     del evaluation  # the gradients themselves are not needed beside those of the samples
     return Measurement(
         objective=objective.name,
@@ -56,6 +69,8 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         point=point_stats(objective.point, keep=objective.stores_point),
         samples=samples(objective, native, plan.perturbation) if plan.perturbation else (),
         directional=derivatives,
+        replicates=found,
+        mismatches=odd,
         facts=dict(objective.facts),
         structure=dict(objective.structure),
         packages=dict(objective.packages),
@@ -90,29 +105,43 @@ def _dtypes(objective: Objective) -> str:
 def samples(
     objective: Objective, native: GradientStats, perturbation: Perturbation
 ) -> tuple[Sample, ...]:
-    """Return the gradient at perturbed points, reduced and held against the one at the point."""
+    """Return the gradient at other points, reduced and held against the one at the point."""
     found = []
+    scale = 0.0 if objective.starts is not None else perturbation.scale
+    with working(f"evaluating points of '{objective.name}'", perturbation.samples) as advance:
+        for start in _starts(objective, perturbation):
+            evaluation = objective.value_and_grad(start.values, components=False)
+            stats = gradient_stats(evaluation, objective.point, top=0)
+            found.append(
+                Sample(
+                    label=start.label,
+                    seed=start.seed,
+                    scale=scale,
+                    value=stats.value,
+                    norm=stats.norm,
+                    cosine=_cosine(native, stats),
+                    nonfinite=tuple(p.name for p in stats.parameters if not p.finite),
+                    nans=stats.nans,
+                    infs=stats.infs,
+                    dead=tuple(p.name for p in stats.parameters if p.dead),
+                )
+            )
+            advance()
+    return tuple(found)
+
+
+def _starts(objective: Objective, perturbation: Perturbation) -> Iterator[Start]:
+    """Yield the points to evaluate: those that the user named, or Gaussian perturbations."""
+    if objective.starts is not None:
+        yield from objective.starts(perturbation.samples, perturbation.seed)
+        return
     for i in range(perturbation.samples):
         seed = perturbation.seed + i
-        point = perturbed(objective, scale=perturbation.scale, seed=seed)
-        stats = gradient_stats(
-            objective.value_and_grad(point, components=False), objective.point, top=0
+        yield Start(
+            label=f"perturbed {perturbation.scale:.0e} #{i}",
+            seed=seed,
+            values=perturbed(objective, scale=perturbation.scale, seed=seed),
         )
-        found.append(
-            Sample(
-                label=f"perturbed {perturbation.scale:.0e} #{i}",
-                seed=seed,
-                scale=perturbation.scale,
-                value=stats.value,
-                norm=stats.norm,
-                cosine=_cosine(native, stats),
-                nonfinite=tuple(p.name for p in stats.parameters if not p.finite),
-                nans=stats.nans,
-                infs=stats.infs,
-                dead=tuple(p.name for p in stats.parameters if p.dead),
-            )
-        )
-    return tuple(found)
 
 
 def _cosine(a: GradientStats, b: GradientStats) -> float:

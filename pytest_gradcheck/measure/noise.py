@@ -8,7 +8,7 @@ precision finds the switches (a ReLU, a max-pool) that lie within rounding of th
 
 Requirements:
     At most 13 evaluations: one more of the same, to see whether it repeats, and four draws of each
-    kind.
+    kind; and one draw of each kind for every replicate.
 """
 
 from __future__ import annotations
@@ -17,14 +17,23 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from pytest_gradcheck.point import jittered
-from pytest_gradcheck.records import Jitter, Noise, TierNoise
+from pytest_gradcheck.progress import working
+from pytest_gradcheck.records import Jitter, Noise, Sketch, TierNoise
 from pytest_gradcheck.stats import gradient_stats
+from pytest_gradcheck.stats.replicates import short
 from pytest_gradcheck.stats.sketch import distance
+from pytest_gradcheck.weighing import collecting
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.records import GradientStats, Measurement, Objective, Precision
+    from pytest_gradcheck.records import (
+        GradientStats,
+        Measurement,
+        Objective,
+        Precision,
+        Replicates,
+    )
 
-__all__ = ["measure_noise"]
+__all__ = ["measure_noise", "replicate_noise"]
 
 DRAWS: Final = 4
 WIDE_DRAW: Final = 256.0  # units in the last place
@@ -45,6 +54,52 @@ def measure_noise(objective: Objective, measurement: Measurement) -> Noise:
     if measurement.shadow is None:
         return Noise(native=native, shadow=None)
     return Noise(native=native, shadow=_tier(objective, measurement.shadow, "float64"))
+
+
+def replicate_noise(objective: Objective, replicates: Replicates) -> tuple[TierNoise, ...]:
+    """Return the noise of every replicate, of one draw of each kind.
+
+    Args:
+        objective: that was measured.
+        replicates: of it, none lost.
+    """
+    eps = objective.value_and_grad(components=False, jitter=Jitter()).eps
+    eps = eps or _coarsest(objective, "native")
+    sizes = [eps] + [WIDE_DRAW * eps] * (_FLOAT64 < eps < COARSE)
+    found = []
+    doing = f"measuring the noise of the replicates of {objective.name!r}"
+    with working(doing, total=len(replicates.each)) as advance:
+        for r, _one in enumerate(replicates.each):
+            far = [_replicate_distances(objective, replicates, r, size) for size in sizes]
+            found.append(TierNoise(eps=eps, one=far[0], wide=far[1] if len(far) > 1 else {}))
+            advance()
+    return tuple(found)
+
+
+def _replicate_distances(
+    objective: Objective, replicates: Replicates, r: int, size: float
+) -> dict[str, float]:
+    """Return how far one draw moves one replicate, by subject."""
+    one, seed = replicates.each[r], _REPEAT_SEED + r
+    with collecting() as tally:
+        moved = objective.value_and_grad(
+            jittered(objective, eps=size, seed=seed),
+            components=False,
+            jitter=Jitter(eps=size, seed=seed),
+            seed=one.seed,
+        )
+    stats, weights = gradient_stats(moved, objective.point, top=0), tally.finish()
+    found = {
+        p.name: distance(
+            Sketch(norm=q.norm, values=short(q.sketch, q.size)),
+            Sketch(norm=p.norms[r], values=p.sketches[r]),
+        )
+        for p, q in zip(replicates.parameters, stats.parameters, strict=True)
+    }
+    found["[value]"] = abs(stats.value - one.value)
+    if weights is not None and one.weights is not None:
+        found["[ess]"] = abs(weights.ess - one.weights.ess)
+    return found
 
 
 def _tier(objective: Objective, home: GradientStats, precision: Precision) -> TierNoise:

@@ -17,11 +17,14 @@ from pytest_gradcheck.records.gradient import (
     Element,
     GradientStats,
     ParameterStats,
+    Push,
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (
+    POINT_STORED,
     DirectionalDerivative,
     Measurement,
+    Mismatch,
     PointStats,
     Sample,
 )
@@ -34,30 +37,49 @@ from pytest_gradcheck.records.objective import (
     Objective,
     Precision,
     Scalar,
+    Start,
 )
+from pytest_gradcheck.records.replicates import (
+    Estimate,
+    ParameterReplicates,
+    Replicate,
+    Replicates,
+    WeightStats,
+)
+from pytest_gradcheck.records.table import Table
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
 
 __all__ = [
+    "POINT_STORED",
     "ArrayView",
     "CheckResult",
     "ComponentEvaluation",
     "ComponentStats",
     "DirectionalDerivative",
     "Element",
+    "Estimate",
     "Evaluation",
     "Finding",
     "GradientStats",
     "Jitter",
     "Measurement",
+    "Mismatch",
     "Noise",
     "Objective",
     "Outcome",
+    "ParameterReplicates",
     "ParameterStats",
     "PointStats",
     "Precision",
+    "Push",
+    "Replicate",
+    "Replicates",
     "Sample",
     "Scalar",
     "Sketch",
+    "Start",
+    "Table",
     "TierNoise",
     "Verdict",
+    "WeightStats",
 ]

@@ -14,8 +14,20 @@ from pytest_gradcheck.records.gradient import (
     Sketch,
 )
 from pytest_gradcheck.records.objective import Precision, Scalar
+from pytest_gradcheck.records.replicates import Replicates
 
-__all__ = ["DirectionalDerivative", "Measurement", "PointStats", "Sample"]
+__all__ = [
+    "POINT_STORED",
+    "DirectionalDerivative",
+    "Measurement",
+    "Mismatch",
+    "PointStats",
+    "Sample",
+]
+
+
+POINT_STORED = 4096
+"""The most values of a point that are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +35,9 @@ class Sample:
     """Hold the gradient at one extra point, reduced to what the checks and reports need.
 
     Attributes:
-        label: what the point is: ``perturbed 1e-03 #0``.
-        seed: of the perturbation.
-        scale: of the perturbation, relative to each parameter's RMS.
+        label: what the point is: ``perturbed 1e-03 #0``, ``prior draw #3 (seed 3)``.
+        seed: of the perturbation or the draw.
+        scale: of the perturbation, relative to each parameter's RMS; 0 for a point that is none.
         value: the loss or log-density there.
         norm: L2 norm of the gradient there (finite elements).
         cosine: with the gradient at the point itself; ``nan`` where either is not finite or zero.
@@ -82,6 +94,23 @@ class DirectionalDerivative:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """Hold where the gradient, and the sum of its components', are not the same.
+
+    Attributes:
+        subject: a parameter, or what the value is called.
+        distance: between the two over the elements finite in both, relative to what was added up.
+        only_whole, only_sum: how many elements are not finite in the gradient alone, and in the sum
+            alone.
+    """
+
+    subject: str
+    distance: float = 0.0
+    only_whole: int = 0
+    only_sum: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointStats:
     """Hold what identifies the point: a sketch per parameter, and the values where small.
 
@@ -107,10 +136,13 @@ class Measurement:
         point: what identifies the point.
         samples: the perturbed points.
         directional: analytic against numeric directional derivatives.
+        replicates: the gradient under several seeds.
         allowances: what noise explains in the native tier, see `pytest_gradcheck.drift.allowance`;
             measured when a baseline is recorded and empty before that.
         shadow_allowances: the same for the shadow.
         walked: relative distance to the baseline that this one replaced, 0 for the first.
+        mismatches: between the gradient and the sum of its components, where rounding does not
+            explain them.
         facts, structure, packages: as in `Objective`.
         notes: anything the reader should know about how it was measured.
         seconds: spent in evaluating the model; never compared, never stored in a baseline.
@@ -126,6 +158,8 @@ class Measurement:
     shadow: GradientStats | None = None
     samples: tuple[Sample, ...] = ()
     directional: tuple[DirectionalDerivative, ...] = ()
+    replicates: Replicates | None = None
+    mismatches: tuple[Mismatch, ...] = ()
     allowances: Mapping[str, float] = field(default_factory=dict)
     shadow_allowances: Mapping[str, float] = field(default_factory=dict)
     walked: float = 0.0

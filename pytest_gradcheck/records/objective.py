@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_gradcheck.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    Starts = Callable[[int, int], Sequence["Start"]]
 
 __all__ = [
     "ArrayView",
@@ -20,6 +22,7 @@ __all__ = [
     "Objective",
     "Precision",
     "Scalar",
+    "Start",
 ]
 
 Precision = Literal["native", "float64"]
@@ -108,6 +111,21 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Hold one point that has a name: a draw from the prior, where a sampler was.
+
+    Attributes:
+        label: says which point it is: ``prior draw #3 (seed 3)``.
+        seed: of the draw, 0 where there is none.
+        values: float64 arrays of the parameters' shapes, by parameter.
+    """
+
+    label: str
+    seed: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
     """Hold a function to differentiate, as its backend sees it.
 
@@ -116,17 +134,27 @@ class Objective:
         backend: the backend's name, ``torch``, ``pymc`` or ``arrays``.
         device: where it is evaluated: ``cpu``, ``cuda``.
         point: the current value of every parameter, in the model's own (forward) order.
-        value_and_grad: ``f(point, components=True, precision="native", jitter=None)``. ``point``
+        value_and_grad: ``f(point, components=True, precision="native", jitter=None,
+            seed=None)``. ``point``
             maps names to arrays of the parameters' (real) shapes, a missing name or ``None``
             meaning its current value. A pure function: the same point gives the same bits, and the
             user's objects are unchanged afterwards. With ``precision="float64"`` everything is
             computed in float64, or `PrecisionError` says why not. With a `Jitter`, the coarsest
             precision used is watched for, and float inputs that the backend can see beside the
-            point are moved.
+            point are moved. With a `seed` the random streams start there, those of generators
+            that the function holds included, and not at the objective's own seed.
         value: ``f(point, precision="native")``, the value alone; as pure.
         seed: of every random stream the model draws from.
+        stream: names what those streams give on this device, in the precisions used: equal names,
+            equal draws. Called where replicates are taken.
         sense: ``loss`` or ``logp``, what the value is called in messages.
         stores_point: whether the baseline keeps the whole point where it is small enough.
+        separate_terms: whether the components come from another function than the gradient itself,
+            so that their sum may differ from it.
+        named: ``f(at)``, for what the user passed as `at=` and is no mapping: a function of a count
+            and a seed that returns so many points, or ``None`` for the point as it is; no such
+            names where it is ``None`` itself.
+        starts: such a function, for the points to evaluate in place of Gaussian perturbations.
         min_scale: the scale a parameter is perturbed at when its RMS is smaller, so that zeros
             move too; 1 in an unconstrained space of unit scale.
         facts: what else is worth keeping in reports and baselines (frozen and tied parameters,
@@ -143,8 +171,12 @@ class Objective:
     value_and_grad: Callable[..., Evaluation]
     value: Callable[..., float]
     seed: int
+    stream: Callable[[], str] = str
     sense: str = "loss"
     stores_point: bool = False
+    separate_terms: bool = False
+    named: Callable[[object], Starts | None] | None = None
+    starts: Starts | None = None
     min_scale: float = 1e-2
     facts: Mapping[str, Scalar] = field(default_factory=dict)
     structure: Mapping[str, Scalar] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records.measurement import Measurement
+from pytest_gradcheck.records.table import Table
 
 __all__ = ["OUTCOMES", "CheckResult", "Finding", "Outcome", "Verdict"]
 
@@ -72,6 +73,7 @@ class Verdict:
         baseline: what it was compared with, or ``None``.
         results: in the order in which the checks ran; drift last.
         limits: the limits in force, as text by name.
+        tables: what else there is to show.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Verdict:
     results: tuple[CheckResult, ...]
     baseline: Measurement | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
 
     @property
     def passed(self) -> bool:

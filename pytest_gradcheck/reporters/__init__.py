@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records import Scalar, Verdict
+from pytest_gradcheck.reporters.offer import Coverage, Offer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-SUFFIXES = (".json", ".jsonl", ".md", ".pkl")
+SUFFIXES = (".json", ".jsonl", ".md", ".pkl", ".codequality.json")
 
 BaselineStatus = Literal["compared", "recorded", "withheld", "missing", "unreadable", "off"]
 
@@ -51,6 +52,10 @@ class ReportEntry:
         failed: names of the checks that failed.
         seconds: spent in evaluating the model.
         verdict: the whole story; ``None`` where only the outcome is known.
+        source, line: file and line of the call; the file from the root of the project.
+        file, key: of the baseline, in which the entry is, and of the entry; empty where none is
+            looked for.
+        offer: what an update records or would record, where it does.
     """
 
     node_id: str
@@ -62,6 +67,16 @@ class ReportEntry:
     failed: tuple[str, ...] = ()
     seconds: float = 0.0
     verdict: Verdict | None = None
+    source: str = ""
+    line: int = 0
+    file: str = ""
+    key: str = ""
+    offer: Offer | None = None
+
+    @property
+    def title(self) -> str:
+        """The test, and the name of the call where it has one."""
+        return f"{self.node_id}::{self.name}" if self.name else self.node_id
 
     @classmethod
     def of(
@@ -99,6 +114,7 @@ class Report:
         unused: baselines that no test used, one line each.
         pruned: baselines that were deleted, one line each.
         notes: what else the reader should know: why nothing was pruned.
+        coverage: which tests the run knew and ran.
     """
 
     environment: Mapping[str, Scalar] = field(default_factory=dict)
@@ -107,6 +123,7 @@ class Report:
     unused: tuple[str, ...] = ()
     pruned: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    coverage: Coverage | None = None
 
     @property
     def passed(self) -> bool:
@@ -147,8 +164,9 @@ def check_suffix(path: Path) -> str:
         UsageError: there is no such format; the message lists those there are.
     """
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return suffix
+    double = "".join(path.suffixes[-2:]).lower()
+    if double in SUFFIXES or suffix in SUFFIXES:
+        return double if double in SUFFIXES else suffix
     known = " ".join(SUFFIXES)
     if suffix == ".html":
         msg = f"{path.name}: HTML reports are not available in this version; choose one of {known}"
@@ -188,6 +206,10 @@ def _render(suffix: str, report: Report, top: int) -> bytes:
         from pytest_gradcheck.reporters.as_jsonl import jsonl_text
 
         return jsonl_text(report).encode()
+    if suffix == ".codequality.json":
+        from pytest_gradcheck.reporters.codequality import codequality_text
+
+        return codequality_text(report).encode()
     if suffix == ".pkl":
         from pytest_gradcheck.reporters.as_pickle import pickle_bytes
 

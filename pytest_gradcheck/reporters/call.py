@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck.reporters.markup import code, fence, prose, table
 from pytest_gradcheck.reporters.measured import measured_lines
+from pytest_gradcheck.reporters.plain import cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_gradcheck.records import CheckResult, Verdict
+    from pytest_gradcheck.records import CheckResult, Scalar, Verdict
 
 __all__ = ["call_lines"]
 
@@ -24,6 +25,10 @@ def call_lines(verdict: Verdict, *, top: int) -> Iterator[str]:
     """
     measurement = verdict.measurement
     yield from _checks(verdict)
+    for one in verdict.tables:
+        yield f"### {prose(one.title)}"
+        yield ""
+        yield from table([prose(h) for h in one.head], ([_cell(v) for v in r] for r in one.rows))
     yield from _configuration(verdict)
     yield from measured_lines(measurement, verdict.baseline, top=top)
     if measurement.notes:
@@ -31,6 +36,11 @@ def call_lines(verdict: Verdict, *, top: int) -> Iterator[str]:
         yield ""
         yield from (f"- {prose(note)}" for note in measurement.notes)
         yield ""
+
+
+def _cell(value: Scalar) -> str:
+    """Return one cell of a table: numbers as they are, text escaped."""
+    return prose(value) if isinstance(value, str) else cell(value)
 
 
 def _checks(verdict: Verdict) -> Iterator[str]:

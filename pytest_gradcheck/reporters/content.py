@@ -9,22 +9,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.reporters import SCHEMA_VERSION
+from pytest_gradcheck.reporters.replicates import replicate_metrics, replicate_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_gradcheck.records import Measurement, Verdict
+    from pytest_gradcheck.records import Measurement, Table, Verdict
     from pytest_gradcheck.reporters import Report, ReportEntry
 
 __all__ = ["entry_content", "report_content"]
 
 
-def report_content(report: Report, convert: Callable[[Verdict], Any]) -> dict[str, Any]:
+def report_content(report: Report, convert: Callable[[object], Any]) -> dict[str, Any]:
     """Return a whole report as plain data, with the calls under ``calls``.
 
     Args:
         report: what the run found out.
-        convert: makes plain data of a verdict.
+        convert: makes plain data of a record: a verdict, an offer.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -37,16 +38,17 @@ def report_content(report: Report, convert: Callable[[Verdict], Any]) -> dict[st
         "unused": list(report.unused),
         "pruned": list(report.pruned),
         "notes": list(report.notes),
+        "coverage": convert(report.coverage) if report.coverage else None,
         "calls": [entry_content(entry, convert) for entry in report.entries],
     }
 
 
-def entry_content(entry: ReportEntry, convert: Callable[[Verdict], Any]) -> dict[str, Any]:
+def entry_content(entry: ReportEntry, convert: Callable[[object], Any]) -> dict[str, Any]:
     """Return one call as plain data.
 
     Args:
         entry: what became of the call.
-        convert: makes plain data of a verdict.
+        convert: makes plain data of a record: a verdict, an offer.
     """
     verdict = entry.verdict
     return {
@@ -58,8 +60,15 @@ def entry_content(entry: ReportEntry, convert: Callable[[Verdict], Any]) -> dict
         "reason": entry.reason,
         "drifted": entry.drifted,
         "failed": list(entry.failed),
+        "source": entry.source,
+        "line": entry.line,
+        "file": entry.file,
+        "key": entry.key,
+        "offer": convert(entry.offer) if entry.offer else None,
         "config": _config(verdict) if verdict else {},
         "metrics": {**_metrics(verdict.measurement), "seconds": entry.seconds} if verdict else {},
+        "per_replicate": replicate_series(verdict.measurement.replicates) if verdict else [],
+        "tables": [_table(one) for one in verdict.tables] if verdict else [],
         "verdict": convert(verdict) if verdict else None,
     }
 
@@ -80,10 +89,15 @@ def _config(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _metrics(measurement: Measurement) -> dict[str, float]:
+def _table(one: Table) -> dict[str, Any]:
+    """Return a table by column name."""
+    return {"title": one.title, "rows": [dict(zip(one.head, r, strict=True)) for r in one.rows]}
+
+
+def _metrics(measurement: Measurement) -> dict[str, float | None]:
     """Return the numbers of a call as one flat table."""
     native, shadow = measurement.native, measurement.shadow
-    table: dict[str, float] = {
+    table: dict[str, float | None] = {
         "value": native.value,
         "norm": native.norm,
         "max_abs": native.max_abs,
@@ -105,4 +119,6 @@ def _metrics(measurement: Measurement) -> dict[str, float]:
         table["perturbed.finite"] = sum(sample.finite for sample in measurement.samples)
         table["perturbed.max_norm_ratio"] = measurement.max_norm_ratio
         table["perturbed.log_spread"] = measurement.log_spread
+    if measurement.replicates:
+        table |= replicate_metrics(measurement.replicates)
     return table

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["code", "count", "fence", "number", "prose", "table"]
+__all__ = ["answer", "code", "count", "fence", "number", "prose", "table", "titled"]
 
 _NOT_IN_CODE = re.compile(r"[`|\\]|^\s|\s$|^$")
 _SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&$@]|^[-+=]|^\d+(?=[.)])")
@@ -42,6 +42,11 @@ def count(part: int, whole: int) -> str:
     return f"{part} / {whole}"
 
 
+def answer(good: bool, names: tuple[str, ...] = ()) -> str:  # noqa: FBT001 - it is the answer
+    """Return the answer, loud where it is no, with the names to blame."""
+    return "yes" if good else " ".join(["NO", *map(code, names)])
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """Yield the lines of a table and an empty one; nothing at all without rows."""
     body = [f"| {' | '.join(row)} |" for row in rows]
@@ -50,6 +55,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
         yield f"|{'---|' * len(head)}"
         yield from body
         yield ""
+
+
+def titled(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield a table under a heading; nothing at all without rows."""
+    lines = list(table(head, rows))
+    if lines:
+        yield f"### {title}"
+        yield ""
+        yield from lines
 
 
 def fence(lines: Sequence[str]) -> Iterator[str]:

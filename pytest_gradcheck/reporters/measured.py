@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.reporters.markup import code, count, number, prose, table
+from pytest_gradcheck.reporters.components import component_lines
+from pytest_gradcheck.reporters.markup import answer, code, count, number, prose, titled
+from pytest_gradcheck.reporters.replicates import replicate_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
-    from pytest_gradcheck.records import ComponentStats, GradientStats, Measurement, ParameterStats
+    from pytest_gradcheck.records import GradientStats, Measurement, ParameterStats
 
 __all__ = ["measured_lines"]
-
-_MATRIX = 6  # components whose cosines are shown as a whole matrix
 
 
 def measured_lines(
@@ -28,11 +28,13 @@ def measured_lines(
         top: the most rows in a table of elements or of parameters.
     """
     yield from _point(measurement, baseline)
-    yield from _components(measurement.native)
+    yield from component_lines(measurement.native, top)
     yield from _elements(measurement.native, top)
     yield from _parameters(measurement, baseline, top)
     yield from _samples(measurement)
     yield from _directional(measurement)
+    if measurement.replicates:
+        yield from replicate_lines(measurement.replicates, top=top)
 
 
 def _point(measurement: Measurement, baseline: Measurement | None) -> Iterator[str]:
@@ -43,7 +45,7 @@ def _point(measurement: Measurement, baseline: Measurement | None) -> Iterator[s
     if baseline:
         tiers.append(("baseline", baseline.native))
     columns = [_totals(tier, measurement.sense) for _, tier in tiers]
-    yield from _titled(
+    yield from titled(
         "Gradient at the point",
         ["statistic", *(name for name, _ in tiers)],
         ([prose(name), *(column[name] for column in columns)] for name in columns[0]),
@@ -69,47 +71,12 @@ def _totals(tier: GradientStats, sense: str) -> dict[str, str]:
     }
 
 
-def _components(native: GradientStats) -> Iterator[str]:
-    """Yield the terms of the loss, with the cosines between their gradients."""
-    components = native.components
-    names = [f"cosine with {code(component.name)}" for component in components]
-    if len(components) > _MATRIX:  # nobody reads a wider one
-        names = ["strongest cosine"]
-    yield from _titled(
-        "Components",
-        ["component", "value", "L2 norm", "share", "finite", *names],
-        (
-            [
-                code(c.name),
-                number(c.value),
-                number(c.norm),
-                f"{100 * c.share:.1f} %",
-                _yes(c.finite, c.nonfinite),
-                *_cosines(components, i),
-            ]
-            for i, c in enumerate(components)
-        ),
-    )
-
-
-def _cosines(components: tuple[ComponentStats, ...], i: int) -> list[str]:
-    """Return the cells with the cosines of one component."""
-    cosines = components[i].cosines
-    if len(components) <= _MATRIX:
-        return list(map(number, cosines or (None,) * len(components)))
-    others = [(abs(value), j) for j, value in enumerate(cosines) if j != i and value]
-    if not others:
-        return [number(None)]
-    _, j = max(others)
-    return [f"{number(cosines[j])} with {code(components[j].name)}"]
-
-
 def _elements(native: GradientStats, top: int) -> Iterator[str]:
     """Yield the largest elements of the whole gradient."""
     every = [(p.name, e.index, e.value) for p in native.parameters for e in p.top]
     every.sort(key=lambda element: -abs(element[2]))
     shown = every[:top]
-    yield from _titled(
+    yield from titled(
         f"Largest elements ({len(shown)} of {native.size})",
         ["rank", "variable", "index", "gradient"],
         (
@@ -127,7 +94,7 @@ def _parameters(measurement: Measurement, baseline: Measurement | None, top: int
     shown = [parameter for parameter in every if parameter.name in names]
     before = {p.name: p.norm for p in baseline.native.parameters} if baseline else {}
     title = "Parameters" if len(shown) == len(every) else f"Parameters ({top} of {len(every)})"
-    yield from _titled(
+    yield from titled(
         title,
         [
             *("variable", "shape", "dtype", "L2 norm", "L-infinity norm", "mean", "rms"),
@@ -158,7 +125,7 @@ def _parameter(parameter: ParameterStats, before: float | None) -> list[str]:
 
 def _samples(measurement: Measurement) -> Iterator[str]:
     """Yield what became of value and gradient at each perturbed point."""
-    yield from _titled(
+    yield from titled(
         "Perturbed points",
         [
             *("point", "seed", "scale", measurement.sense, "finite"),
@@ -170,9 +137,9 @@ def _samples(measurement: Measurement) -> Iterator[str]:
                 str(sample.seed),
                 number(sample.scale),
                 number(sample.value),
-                _yes(math.isfinite(sample.value)),
+                answer(math.isfinite(sample.value)),
                 number(sample.norm),
-                _yes(not sample.nonfinite, sample.nonfinite),
+                answer(not sample.nonfinite, sample.nonfinite),
                 str(sample.nans),
                 str(sample.infs),
                 number(sample.cosine),
@@ -184,7 +151,7 @@ def _samples(measurement: Measurement) -> Iterator[str]:
 
 def _directional(measurement: Measurement) -> Iterator[str]:
     """Yield the analytic directional derivatives beside the numeric ones."""
-    yield from _titled(
+    yield from titled(
         "Directional derivatives",
         ["seed", "parameters moved", "analytic", "numeric", "allowed difference", "agree"],
         (
@@ -194,27 +161,13 @@ def _directional(measurement: Measurement) -> Iterator[str]:
                 number(one.analytic),
                 number(one.numeric),
                 number(one.allowed),
-                _yes(one.agrees),
+                answer(one.agrees),
             ]
             for one in measurement.directional
         ),
     )
 
 
-def _titled(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield a table under a heading; nothing at all without rows."""
-    lines = list(table(head, rows))
-    if lines:
-        yield f"### {title}"
-        yield ""
-        yield from lines
-
-
 def _finite(parameter: ParameterStats) -> int:
     """Return the number of finite elements."""
     return parameter.size - parameter.nans - parameter.infs
-
-
-def _yes(good: bool, names: tuple[str, ...] = ()) -> str:  # noqa: FBT001 - it is the answer
-    """Return the answer, loud where it is no, with the names to blame."""
-    return "yes" if good else " ".join(["NO", *map(code, names)])

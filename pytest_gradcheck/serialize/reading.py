@@ -16,6 +16,7 @@ from pytest_gradcheck.records import (
     Sketch,
 )
 from pytest_gradcheck.serialize.packing import unpacked, unpacked_coarse, unpacked_near
+from pytest_gradcheck.serialize.replicates import replicates_of
 from pytest_gradcheck.serialize.writing import SHADOW_DTYPE
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def measurement_of(entry: Entry, environment: Mapping[str, Scalar]) -> Measureme
             values=None if entry.point is None else unpacked(entry.point),
         ),
         samples=samples,
+        replicates=replicates_of(entry.replicates) if entry.replicates else None,
         allowances={**entry.allowances, **own},
         shadow_allowances={**entry.shadow_allowances, **wide},
         walked=entry.walked,

@@ -11,7 +11,10 @@ run compares with:
   gaps of half precision;
 * ``allowance``: of its own precision, then of float64;
 * ``point``: a parameter's own exact norm, and its sketch in as many bytes as its type is worth; for
-  the whole entry, every value of the point where the measurement kept them.
+  the whole entry, every value of the point where the measurement kept them;
+* ``replicates``: for each seed in ``exact`` value, norm and cosine, and in ``weights`` instances,
+  samples, four numbers and whether there are both signs; for each parameter the exact
+  ``norms``, and all ``sketches`` to 32 bits of the largest number among them.
 
 Requirements:
     A field that holds its default is left out of the file. Any other change here changes the
@@ -25,7 +28,15 @@ from dataclasses import dataclass, field
 
 from pytest_gradcheck.records import Scalar
 
-__all__ = ["ComponentLine", "Entry", "ParameterLines", "SampleLine", "Total"]
+__all__ = [
+    "ComponentLine",
+    "Entry",
+    "ParameterLines",
+    "ReplicateLine",
+    "ReplicatesBlock",
+    "SampleLine",
+    "Total",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +93,35 @@ class ParameterLines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicateLine:
+    """Show one parameter's gradient under all seeds."""
+
+    mean_norm: float
+    variance: float
+    size: int
+    allowance: float
+    norms: str
+    sketches: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicatesBlock:
+    """Show what varies between seeds; an estimate is its value and the ends of its interval."""
+
+    seed: int
+    count: int
+    stream: str
+    mean_norm: float
+    estimates: Mapping[str, tuple[float | None, ...]]
+    allowances: Mapping[str, float]
+    ess: float | None = None
+    max_weight: float | None = None
+    exact: str
+    weights: str | None = None
+    parameters: Mapping[str, ReplicateLine]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """Show one measurement."""
 
@@ -97,6 +137,7 @@ class Entry:
     shadow: Total | None = None
     components: Mapping[str, ComponentLine] = field(default_factory=dict)
     samples: tuple[SampleLine, ...] = ()
+    replicates: ReplicatesBlock | None = None
     allowances: Mapping[str, float] = field(default_factory=dict)
     shadow_allowances: Mapping[str, float] = field(default_factory=dict)
     exact: str

@@ -14,23 +14,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, cast
 
 from pytest_gradcheck.errors import BaselineError, UsageError
 from pytest_gradcheck.records import Measurement, Scalar
+from pytest_gradcheck.serialize.layout import layout, line
 from pytest_gradcheck.serialize.reading import measurement_of
 from pytest_gradcheck.serialize.shapes import (
     ComponentLine,
     Entry,
     ParameterLines,
+    ReplicatesBlock,
     SampleLine,
 )
 from pytest_gradcheck.serialize.values import from_json, to_json
 from pytest_gradcheck.serialize.writing import entry_of
 
-__all__ = ["SCHEMA", "baseline_text", "parse_baseline"]
+__all__ = ["SCHEMA", "Baseline", "baseline_text", "parse_baseline"]
 
 SCHEMA = "gradcheck-baseline/1"
 
@@ -39,8 +41,6 @@ _REMEDY = (
 )
 _CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})", re.MULTILINE)
 _SCHEMA = re.compile(r"gradcheck-baseline/([1-9][0-9]{0,8})")
-_IDENTITY = ("objective", "backend", "device", "sense", "seed", "walked")
-_PACKED = ("sketch", "shadow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +69,11 @@ def baseline_text(environment: Mapping[str, Scalar], entries: Mapping[str, Measu
         except UsageError as error:
             msg = f"the baseline of {key!r} cannot be stored: {error}"
             raise BaselineError(msg) from None
-        blocks.append(_layout(key, data))
+        blocks.append(layout(key, data))
     body = ",\n".join(blocks)
     head = to_json(Baseline(schema=SCHEMA, environment=environment, entries={}))
     return (
-        f'{{\n"schema": {_line(SCHEMA)},\n"environment": {_line(head["environment"])},\n'
+        f'{{\n"schema": {line(SCHEMA)},\n"environment": {line(head["environment"])},\n'
         f'"entries": {{\n{body}\n}}\n}}\n'
     )
 
@@ -176,12 +176,16 @@ def _data(entry: Entry) -> dict[str, Any]:
     data["parameters"] = {name: _lean(line) for name, line in entry.parameters.items()}
     if entry.components:
         data["components"] = {name: _lean(line) for name, line in entry.components.items()}
+    if entry.replicates:
+        data["replicates"] = _lean(entry.replicates)
     if entry.samples:
         data["samples"] = [_lean(line) for line in entry.samples]
     return data
 
 
-def _lean(record: Entry | ParameterLines | ComponentLine | SampleLine) -> dict[str, Any]:
+def _lean(
+    record: Entry | ParameterLines | ComponentLine | SampleLine | ReplicatesBlock,
+) -> dict[str, Any]:
     """Return the JSON data of a record, without the fields that hold their default."""
     data = to_json(record)
     for field in fields(record):
@@ -189,43 +193,3 @@ def _lean(record: Entry | ParameterLines | ComponentLine | SampleLine) -> dict[s
         if getattr(record, field.name) == default:
             del data[field.name]
     return data
-
-
-def _layout(key: str, data: dict[str, Any]) -> str:
-    """Return the lines of an entry."""
-    blocks = [f"  {_inner({name: data[name] for name in _IDENTITY if name in data})}"]
-    for name, value in data.items():
-        if name == "parameters":
-            blocks.append(_block(name, "{}", (_parameter(n, v) for n, v in value.items())))
-        elif name == "components":
-            rows = (f"   {_line(n)}: {_line(v)}" for n, v in value.items())
-            blocks.append(_block(name, "{}", rows))
-        elif name == "samples":
-            blocks.append(_block(name, "[]", (f"   {_line(v)}" for v in value)))
-        elif name not in _IDENTITY:
-            blocks.append(f"  {_line(name)}: {_line(value)}")
-    return f" {_line(key)}: {{\n" + ",\n".join(blocks) + "\n }"
-
-
-def _block(name: str, brackets: str, rows: Iterable[str]) -> str:
-    """Return an object or a list with a row for each member."""
-    return f"  {_line(name)}: {brackets[0]}\n" + ",\n".join(rows) + f"\n  {brackets[1]}"
-
-
-def _parameter(name: str, data: dict[str, Any]) -> str:
-    """Return the lines of a parameter: name, numbers, sketch, point."""
-    packed = {n: v for n, v in data.items() if n in ("sketch", "shadow")}
-    numbers = {n: v for n, v in data.items() if n not in packed and n != "point"}
-    rows = [row for row in (numbers, packed, {"point": data["point"]}) if row]
-    return f"   {_line(name)}:\n    {{" + ",\n    ".join(map(_inner, rows)) + "}"
-
-
-def _inner(data: dict[str, Any]) -> str:
-    """Return the members of an object on one line."""
-    return _line(data)[1:-1]
-
-
-def _line(data: object) -> str:
-    """Return JSON on one line, in letters as they are unless some would not show."""
-    text = json.dumps(data, ensure_ascii=False)
-    return text if text.isprintable() else json.dumps(data)

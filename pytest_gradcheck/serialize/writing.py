@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.serialize.packing import packed, packed_coarse, packed_near
+from pytest_gradcheck.serialize.replicates import refuse_unfit, replicates_block
+from pytest_gradcheck.serialize.rounding import six, three
 from pytest_gradcheck.serialize.shapes import (
     ComponentLine,
     Entry,
@@ -43,6 +45,8 @@ def entry_of(measurement: Measurement) -> Entry:
     """
     _refuse_nonfinite(measurement)
     _refuse_mismatch(measurement)
+    if measurement.replicates:
+        refuse_unfit(measurement.replicates)
     native, point = _kept(measurement.native), measurement.point
     shadow = _kept(measurement.shadow) if measurement.shadow else None
     names = {parameter.name for parameter in native.parameters}
@@ -62,13 +66,14 @@ def entry_of(measurement: Measurement) -> Entry:
         device=measurement.device,
         sense=measurement.sense,
         seed=measurement.seed,
-        walked=_three(measurement.walked),
+        walked=three(measurement.walked),
         structure=measurement.structure,
         facts=measurement.facts,
         total=_total(native),
         shadow=_total(shadow) if shadow else None,
         components=_component_lines(native),
         samples=tuple(map(_sample_line, measurement.samples)),
+        replicates=replicates_block(measurement.replicates) if measurement.replicates else None,
         allowances=_others(measurement.allowances, names),
         shadow_allowances=_others(measurement.shadow_allowances, names),
         exact=packed(_exact(measurement)),
@@ -80,7 +85,7 @@ def entry_of(measurement: Measurement) -> Entry:
 def _allowances(measurement: Measurement, name: str) -> tuple[float | None, ...]:
     """Return a parameter's allowances as shown: in its own precision, and in float64."""
     tiers = (measurement.allowances, measurement.shadow_allowances)
-    found = [_three(tier[name]) if name in tier else None for tier in tiers]
+    found = [three(tier[name]) if name in tier else None for tier in tiers]
     while found and found[-1] is None:
         found.pop()
     return tuple(found)
@@ -88,20 +93,7 @@ def _allowances(measurement: Measurement, name: str) -> tuple[float | None, ...]
 
 def _others(allowed: Mapping[str, float], names: set[str]) -> dict[str, float]:
     """Return the allowances of what is no parameter, as shown."""
-    return {key: _three(a) for key, a in allowed.items() if key not in names}
-
-
-def _three(number: float) -> float:
-    """Round to three significant digits, enough to judge by."""
-    return float(f"{_six(number):.3g}")
-
-
-def _six(number: float) -> float:
-    """Round to six significant digits."""
-    if not math.isfinite(number):
-        msg = f"{number} cannot be stored"
-        raise UsageError(msg)
-    return float(f"{number:.6g}")
+    return {key: three(a) for key, a in allowed.items() if key not in names}
 
 
 def _kept(tier: GradientStats) -> GradientStats:
@@ -115,17 +107,17 @@ def _kept(tier: GradientStats) -> GradientStats:
 
 def _total(tier: GradientStats) -> Total:
     """Show the whole gradient."""
-    return Total(value=_six(tier.value), norm=_six(tier.norm), max_abs=_six(tier.max_abs))
+    return Total(value=six(tier.value), norm=six(tier.norm), max_abs=six(tier.max_abs))
 
 
 def _component_lines(tier: GradientStats) -> dict[str, ComponentLine]:
     """Show the components."""
     return {
         c.name: ComponentLine(
-            value=_six(c.value),
-            norm=_six(c.norm),
-            share=_six(c.share),
-            cosines=tuple(map(_six, c.cosines)),
+            value=six(c.value),
+            norm=six(c.norm),
+            share=six(c.share),
+            cosines=tuple(map(six, c.cosines)),
         )
         for c in tier.components
     }
@@ -137,9 +129,9 @@ def _sample_line(sample: Sample) -> SampleLine:
         label=sample.label,
         seed=sample.seed,
         scale=sample.scale,
-        value=_six(sample.value),
-        norm=_six(sample.norm),
-        cosine=None if math.isnan(sample.cosine) else _six(sample.cosine),
+        value=six(sample.value),
+        norm=six(sample.norm),
+        cosine=None if math.isnan(sample.cosine) else six(sample.cosine),
         dead=sample.dead,
     )
 
@@ -169,9 +161,9 @@ def _parameter_lines(parameter: ParameterStats, other: ParameterStats | None) ->
     lines = ParameterLines(
         shape=parameter.shape,
         dtype=parameter.dtype,
-        norm=_six(parameter.norm),
-        max_abs=_six(parameter.max_abs),
-        mean=_six(parameter.mean),
+        norm=six(parameter.norm),
+        max_abs=six(parameter.max_abs),
+        mean=six(parameter.mean),
         zeros=parameter.zeros,
         disconnected=parameter.disconnected,
         sketch=packed((sketch.norm, *sketch.values)) if sketch else None,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +20,17 @@ import pytest
 
 from pytest_gradcheck import api, store
 from pytest_gradcheck.checks.drift import moved_parameters
+from pytest_gradcheck.drift.distribution import summary
 from pytest_gradcheck.errors import BaselineError
+from pytest_gradcheck.filing import digest
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.recording import recorded, sensitivity
 from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.reporters import ReportEntry
 from pytest_gradcheck.serialize import to_json
 from pytest_gradcheck.session.baselines import Address, Decision, settle, unfit
-from pytest_gradcheck.session.ledger import Call, Found
+from pytest_gradcheck.session.ending import call_line
+from pytest_gradcheck.session.ledger import Action, Call, Found
 from pytest_gradcheck.session.marker import layers
 
 if TYPE_CHECKING:
@@ -36,6 +41,23 @@ if TYPE_CHECKING:
     from pytest_gradcheck.session.run import Desk, Run
 
 __all__ = ["check"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """Hold what a call records, or would record in an update.
+
+    Attributes:
+        entry: the measurement with its allowances.
+        action: what becomes of the baseline's entry.
+        replaces: digest of the entry that was compared with.
+        refused: why there is no entry.
+    """
+
+    entry: Measurement | None = None
+    action: Action = ""
+    replaces: str = ""
+    refused: str = ""
 
 
 def check(
@@ -64,8 +86,9 @@ def check(
     limits = parse(*layers(item, run.settings.limits), here)
     objective = api.source(model, loss, **given)
     address = _address(item, run, objective, label)
-    decision, found = _decide(objective, limits, address, run, label)
-    call = _call(decision, address, found, run)
+    decision, offered, found = _decide(objective, limits, address, run, label)
+    where = call_line(sys._getframe(1), str(item.path))  # noqa: SLF001 - the only way there is
+    call = _call(decision, offered, address, found, run=run, where=where)
     desk.calls.append(call)
     item.user_properties.append(("gradcheck", _property(call, decision.verdict)))
     return decision
@@ -73,27 +96,57 @@ def check(
 
 def _decide(
     objective: Objective, limits: Limits, address: Address, run: Run, label: str
-) -> tuple[Decision, Found]:
+) -> tuple[Decision, Offered, Found]:
     """Measure and judge, and hold against the baseline if the run has any."""
     top = run.settings.top
     if run.settings.mode == "off" or not limits.drift:
         verdict = api.judged(objective, limits, name=label, top=top)
-        return Decision(verdict=verdict), "off"
+        return Decision(verdict=verdict), Offered(), "off"
     stored = run.shelf.find(address)
     baseline = stored if isinstance(stored, Measurement) else None
     verdict = api.judged(objective, limits, baseline=baseline, name=label, top=top, keep=True)
-    decision = settle(
+    settled = partial(
+        settle,
         verdict,
         stored,
         address,
-        mode=run.settings.mode,
         min_drift=limits.min_drift,
         warn=run.settings.warn,
         record=partial(recorded, objective),
     )
+    decision = settled(mode=run.settings.mode)
+    offered = Offered(entry=decision.entry, action=decision.action)
+    if run.settings.offers and _is_about_the_baseline(decision):
+        offered = _offered(
+            partial(settled, mode="update"), decision, "create" if stored is None else "rewrite"
+        )
+    if baseline is not None and offered.action:
+        offered = replace(offered, replaces=digest(baseline))
     if isinstance(stored, BaselineError):
-        return decision, "unreadable"
-    return decision, "missing" if stored is None else "compared"
+        return decision, offered, "unreadable"
+    return decision, offered, "missing" if stored is None else "compared"
+
+
+def _is_about_the_baseline(decision: Decision) -> bool:
+    """Return whether an update would have something to record."""
+    failed = {result.check for result in decision.verdict.failures}
+    return not decision.action and ("drift" in failed or decision.tolerated is not None)
+
+
+def _offered(update: Callable[[], Decision], decision: Decision, action: Action) -> Offered:
+    """Return what an update would record, or why it cannot; the failure at hand goes first.
+
+    Nothing is measured where another check failed too: nothing would be recorded.
+    """
+    if {result.check for result in decision.verdict.failures} - {"drift"}:
+        return Offered(action=action)
+    try:
+        decision = update()
+    except Exception as error:  # noqa: BLE001 - of the user's model, when moved by its noise
+        text = str(error).partition("\n")[0]
+        reason = f"its noise could not be measured: {type(error).__name__}: {text}"
+        return Offered(action=action, refused=reason)
+    return Offered(entry=decision.entry, action=decision.action)
 
 
 def _address(item: pytest.Item, run: Run, objective: Objective, label: str) -> Address:
@@ -117,13 +170,21 @@ def _address(item: pytest.Item, run: Run, objective: Objective, label: str) -> A
     )
 
 
-def _call(decision: Decision, address: Address, found: Found, run: Run) -> Call:
+def _call(
+    decision: Decision,
+    offered: Offered,
+    address: Address,
+    found: Found,
+    *,
+    run: Run,
+    where: tuple[str, int],
+) -> Call:
     """Return what a call has to say to the process that keeps the ledger."""
     verdict = decision.verdict
     entry = ReportEntry.of(verdict, node_id="", outcome="", baseline=found)
     told = run.settings.reports or entry.failed or decision.tolerated
-    problem = unfit(decision.entry) if decision.entry else ""
-    keep = decision.entry is not None and not problem
+    problem = unfit(offered.entry) if offered.entry else offered.refused
+    keep = offered.entry is not None and not problem
     drift = verdict.result("drift")
     return Call(
         name=verdict.name,
@@ -131,6 +192,10 @@ def _call(decision: Decision, address: Address, found: Found, run: Run) -> Call:
         key=address.key,
         baseline=found,
         action=decision.action,
+        offer="" if decision.action else offered.action,
+        replaces=offered.replaces,
+        source=where[0],
+        line=where[1],
         failed=entry.failed,
         drifted=entry.drifted,
         moved=_moved(verdict),
@@ -138,7 +203,7 @@ def _call(decision: Decision, address: Address, found: Found, run: Run) -> Call:
         unfit=problem,
         sees=_sees(decision.entry) if keep and decision.entry else "",
         seconds=entry.seconds,
-        entry=to_json(decision.entry) if keep else None,
+        entry=to_json(offered.entry) if keep else None,
         verdict=to_json(verdict) if told else None,
     )
 
@@ -154,7 +219,10 @@ def _moved(verdict: Verdict) -> list[str]:
 def _sees(entry: Measurement) -> str:
     """Return the smallest drift that a new baseline can see."""
     smallest, name = sensitivity(entry)
-    return f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
+    seen = f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
+    if entry.replicates is None or entry.replicates.identical:
+        return seen
+    return f"{seen}; where random streams differ, {summary(entry.replicates)}"
 
 
 def _first(result: CheckResult) -> str:

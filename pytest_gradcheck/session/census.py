@@ -9,6 +9,7 @@ Requirements:
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Census", "Scope", "filters"]
+__all__ = ["Census", "Scope", "filters", "shards"]
 
 _COLLECTING = (
     "collect_imported_tests",
@@ -28,6 +29,7 @@ _COLLECTING = (
     "python_functions",
     "testpaths",
 )
+_WHOLE = 1 << 64
 _FLAGS = {
     "keyword": "-k",
     "markexpr": "-m",
@@ -53,6 +55,7 @@ class Census:
     Attributes:
         collected: tests found.
         selected: tests left to run after all filters.
+        collected_sum, selected_sum: sums over hashes of their node ids, whatever their order.
         modules: test modules whose collection began, as absolute paths.
         errors: what could not be collected.
         skips: what was skipped while it was collected.
@@ -60,6 +63,8 @@ class Census:
 
     collected: int = 0
     selected: int = 0
+    collected_sum: int = 0
+    selected_sum: int = 0
     modules: set[str] = field(default_factory=set)
     errors: set[str] = field(default_factory=set)
     skips: set[str] = field(default_factory=set)
@@ -68,6 +73,16 @@ class Census:
         """Note a test module."""
         if isinstance(collector, pytest.Module):
             self.modules.add(str(collector.path))
+
+    def collect(self, nodeid: str) -> None:
+        """Count a test before any filter."""
+        self.collected += 1
+        self.collected_sum = (self.collected_sum + _hash(nodeid)) % _WHOLE
+
+    def select(self, nodeid: str) -> None:
+        """Count a test that is left to run."""
+        self.selected += 1
+        self.selected_sum = (self.selected_sum + _hash(nodeid)) % _WHOLE
 
     def report(self, report: pytest.CollectReport) -> None:
         """Note what was not collected."""
@@ -81,6 +96,8 @@ class Census:
         return {
             "collected": self.collected,
             "selected": self.selected,
+            "collected_sum": self.collected_sum,
+            "selected_sum": self.selected_sum,
             "modules": sorted(self.modules),
             "errors": sorted(self.errors),
             "skips": sorted(self.skips),
@@ -89,23 +106,29 @@ class Census:
     def merge(self, message: Mapping[str, object]) -> None:
         """Add what a worker sent; every worker collects the same tests."""
         other = Census(**message)  # type: ignore[arg-type]  # our own message
-        self.collected = max(self.collected, other.collected)
-        self.selected = max(self.selected, other.selected)
+        if other.collected >= self.collected:
+            self.collected, self.collected_sum = other.collected, other.collected_sum
+        if other.selected >= self.selected:
+            self.selected, self.selected_sum = other.selected, other.selected_sum
         self.modules.update(other.modules)
         self.errors.update(other.errors)
         self.skips.update(other.skips)
 
-    def reasons(self) -> list[str]:
-        """Return what speaks against knowing all tests, in words."""
+    def reasons(self, *, whole: bool = True) -> list[str]:
+        """Return what speaks against knowing all tests, in words.
+
+        Args:
+            whole: whether tests that were not selected count; they may be in another shard.
+        """
         found = []
         if self.errors:
             found.append(f"collection failed: {_some(self.errors)}")
         if self.skips:
             found.append(f"skipped at collection: {_some(self.skips)}")
         left = self.collected - self.selected
-        if left > 0:
+        if left > 0 and whole:
             found.append(f"{left} of {self.collected} collected tests were not selected")
-        if not self.selected:
+        if not self.selected and whole:
             found.append("no test was selected")
         return found
 
@@ -153,11 +176,24 @@ def filters(config: pytest.Config) -> list[str]:
     """Return the options that keep tests out of a run, in words."""
     options = vars(config.option)
     found = [f"{flag} was given" for name, flag in _FLAGS.items() if options.get(name)]
-    for name, flag in _SHARDS.items():
-        if int(options.get(name) or 1) > 1:
-            found.append(f"this run is one shard of several ({flag})")
     changed = [o for o in options.get("override_ini") or () if o.partition("=")[0] in _COLLECTING]
     return [*found, *(f"-o {one} changes what is collected" for one in changed)]
+
+
+def shards(config: pytest.Config) -> list[str]:
+    """Return the options that make a run one part of a larger one, in words."""
+    options = vars(config.option)
+    return [
+        f"this run is one shard of several ({flag})"
+        for name, flag in _SHARDS.items()
+        if int(options.get(name) or 1) > 1
+    ]
+
+
+def _hash(text: str) -> int:
+    """Return 64 bits of a hash, the same in every process."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def _some(names: Iterable[str], most: int = 3) -> str:

@@ -7,27 +7,28 @@ Requirements:
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_gradcheck import __version__, store
+from pytest_gradcheck import git, store
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.records import Verdict
-from pytest_gradcheck.reporters import Report, ReportEntry, write_report
-from pytest_gradcheck.serialize import from_json
-from pytest_gradcheck.session import commit
-from pytest_gradcheck.session.census import Scope, filters
+from pytest_gradcheck.filing import machine
+from pytest_gradcheck.reporters import Report, write_report
+from pytest_gradcheck.reporters.offer import Coverage
+from pytest_gradcheck.session import commit, pending, telling
+from pytest_gradcheck.session.census import Scope, filters, shards
+from pytest_gradcheck.session.github import commands, summarise
+from pytest_gradcheck.session.telling import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import pytest
 
-    from pytest_gradcheck.reporters import BaselineStatus
-    from pytest_gradcheck.session.ledger import Attempt, Call
+    from pytest_gradcheck.records import Scalar
+    from pytest_gradcheck.session.ledger import Attempt
     from pytest_gradcheck.session.run import Run
 
 __all__ = ["Ending", "close"]
@@ -41,11 +42,13 @@ class Ending:
         report: for the terminal and the report files.
         written: the report files.
         problems: what could not be written, and why.
+        commands: for the machine that runs the tests, to be printed as they are.
     """
 
     report: Report
     written: tuple[Path, ...] = ()
     problems: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 def close(run: Run, config: pytest.Config, status: int) -> Ending:
@@ -60,29 +63,24 @@ def close(run: Run, config: pytest.Config, status: int) -> Ending:
         What there is to say.
     """
     changes = commit.Changes()
+    environment = _machine(run, config)
     if run.settings.records:
-        commit.record(run.ledger.ready(), changes)
+        commit.record(run.ledger.ready(), changes, environment)
     notes = list(_notes(run))
-    unused: dict[Path, list[str]] = {}
-    if run.settings.mode != "off" and (run.ledger.calls or run.settings.prune):
-        scope = Scope.of(config.args, config.invocation_params.dir)
-        reasons = [*filters(config), *scope.reasons, *_reasons(run)]
-        if status and not reasons:
-            reasons = [f"the run ended with status {int(status)}"]
-        if not reasons:
-            unused = _unused(run, scope)
-        elif run.settings.prune:
-            notes.append(f"no baseline was pruned, for this run cannot know: {'; '.join(reasons)}")
+    unused, reasons = _looked_for(run, config, status)
     if run.settings.prune:
+        if reasons:
+            notes.append(f"no baseline was pruned, for this run cannot know: {'; '.join(reasons)}")
         commit.prune(unused, changes)
         unused = {}
     for path, keys in changes.lost.items():
         also = f"; what else it held is lost: {', '.join(keys)}" if keys else ""
-        notes.append(f"{_shown(path, config)} could not be read and was made anew{also}")
+        notes.append(f"{shown(path, config.rootpath)} could not be read and was made anew{also}")
     report = Report(
-        environment=_environment(run),
-        settings=_settings(run),
-        entries=tuple(_entry(run, attempt, call, changes) for attempt, call in run.ledger.calls),
+        environment=telling.environment(run, environment),
+        settings=telling.settings(run),
+        entries=tuple(telling.entries(run, changes, config.rootpath)),
+        coverage=_coverage(run, config),
         unused=tuple(_lines(unused, config)),
         pruned=tuple(_lines(changes.deleted, config)),
         notes=tuple(notes),
@@ -95,12 +93,60 @@ def close(run: Run, config: pytest.Config, status: int) -> Ending:
             written.append(path)
         except UsageError as error:
             problems.append(str(error))
-    return Ending(report=report, written=tuple(written), problems=tuple(problems))
+    if run.settings.keeps and run.settings.mode != "off":
+        pending.keep(report, config)
+    problems += summarise(report)
+    return Ending(
+        report=report,
+        written=tuple(written),
+        problems=tuple(problems),
+        commands=tuple(commands(report, config.rootpath)),
+    )
 
 
-def _reasons(run: Run) -> Iterator[str]:
-    """Yield what came of the run that keeps it from knowing which baselines are used."""
-    yield from run.census.reasons()
+def _looked_for(
+    run: Run, config: pytest.Config, status: int
+) -> tuple[dict[Path, list[str]], list[str]]:
+    """Return the keys that no test used, by file, or else why this run cannot know."""
+    if run.settings.mode == "off" or not (run.ledger.calls or run.settings.prune):
+        return {}, []
+    scope = Scope.of(config.args, config.invocation_params.dir)
+    reasons = [*filters(config), *shards(config), *scope.reasons, *_reasons(run)]
+    if status and not reasons:
+        reasons = [f"the run ended with status {int(status)}"]
+    return ({}, reasons) if reasons else (_unused(run, scope), [])
+
+
+def _machine(run: Run, config: pytest.Config) -> dict[str, Scalar]:
+    """Return what is to be known of this machine; git is asked only where it will be stored."""
+    stored = any(call.action or call.offer for _, call in run.ledger.calls)
+    return machine(dirty=stored and git.dirty(config.rootpath, beside=store.FOLDER))
+
+
+def _coverage(run: Run, config: pytest.Config) -> Coverage:
+    """Return which tests the run knew and ran."""
+    root, census = config.rootpath, run.census
+    scope = Scope.of(config.args, config.invocation_params.dir)
+    return Coverage(
+        arguments=tuple(sorted(shown(path, root) for path in (*scope.folders, *scope.modules))),
+        modules=tuple(sorted(shown(Path(name), root) for name in census.modules)),
+        collected=census.collected,
+        selected=census.selected,
+        collected_sum=census.collected_sum,
+        selected_sum=census.selected_sum,
+        variant=run.settings.variant,
+        reasons=(*filters(config), *scope.reasons, *_reasons(run, whole=False)),
+    )
+
+
+def _reasons(run: Run, *, whole: bool = True) -> Iterator[str]:
+    """Yield what came of the run that keeps it from knowing which baselines are used.
+
+    Args:
+        run: that is over.
+        whole: whether tests that were not selected count.
+    """
+    yield from run.census.reasons(whole=whole)
     yield from (f"worker {name} was lost" for name in run.lost)
     outcomes = Counter(_fate(attempt) for attempt in run.ledger)
     never = run.census.selected - len({attempt.nodeid for attempt in run.ledger})
@@ -130,29 +176,8 @@ def _unused(run: Run, scope: Scope) -> dict[Path, list[str]]:
     return commit.unused(
         sorted(files),
         map(Path, run.census.modules),
-        {(commit.plain(Path(call.path)), call.key) for call in calls},
+        {(store.plain(Path(call.path)), call.key) for call in calls},
         variants,
-    )
-
-
-def _entry(run: Run, attempt: Attempt, call: Call, changes: commit.Changes) -> ReportEntry:
-    """Return what the report says of a call."""
-    status: BaselineStatus = call.baseline
-    reason = call.reason
-    if call.action:
-        reason = run.ledger.obstacle(attempt, call) or changes.problems.get(Path(call.path), "")
-        status = "withheld" if reason else "recorded"
-        reason = reason or call.sees
-    return ReportEntry(
-        node_id=attempt.nodeid,
-        name=call.name,
-        outcome=attempt.outcome,
-        baseline=status,
-        reason=reason,
-        drifted=call.drifted,
-        failed=tuple(call.failed),
-        seconds=call.seconds,
-        verdict=from_json(Verdict, call.verdict) if call.verdict else None,
     )
 
 
@@ -171,38 +196,7 @@ def _notes(run: Run) -> Iterator[str]:
     yield from (f"worker {name} was lost, and with it what its test said" for name in run.lost)
 
 
-def _environment(run: Run) -> dict[str, Any]:
-    """Return the versions and the platform of the run."""
-    found: dict[str, Any] = {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "pytest-gradcheck": __version__,
-    }
-    for _, call in run.ledger.calls:
-        if call.verdict:
-            found |= call.verdict["measurement"]["packages"]
-    return found
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    """Return what the user asked for, by the names of the options."""
-    settings = run.settings
-    found: dict[str, Any] = {
-        "grad_baseline": settings.mode,
-        "grad_baseline_prune": settings.prune,
-        "grad_drift": "warn" if settings.warn else "fail",
-        "grad_variant": settings.variant,
-        "grad_top": settings.top,
-    }
-    return found | {f"grad_{name}": str(value) for name, value in settings.limits.items()}
-
-
 def _lines(found: dict[Path, list[str]], config: pytest.Config) -> Iterable[str]:
     """Return one line for each key."""
-    return [f"{_shown(path, config)}: {key}" for path, keys in found.items() for key in keys]
-
-
-def _shown(path: Path, config: pytest.Config) -> str:
-    """Return a path as pytest shows it: from the root of the project."""
     root = config.rootpath
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return [f"{shown(path, root)}: {key}" for path, keys in found.items() for key in keys]

@@ -8,27 +8,23 @@ Requirements:
 
 from __future__ import annotations
 
-import json
-import platform
-import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_gradcheck import store
 from pytest_gradcheck.errors import BaselineError
+from pytest_gradcheck.filing import file_entries
 from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.serialize import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_gradcheck.records import Scalar
     from pytest_gradcheck.session.ledger import Call
 
 __all__ = ["Changes", "prune", "record", "unused"]
-
-_KEY = re.compile(r'^ ("(?:[^"\\\\]|\\\\.)*"): \{', re.MULTILINE)  # where an entry begins
 
 
 @dataclass(slots=True)
@@ -48,28 +44,28 @@ class Changes:
     problems: dict[Path, str] = field(default_factory=dict)
 
 
-def record(ready: Mapping[Path, Mapping[str, Call]], changes: Changes) -> None:
+def record(
+    ready: Mapping[Path, Mapping[str, Call]], changes: Changes, environment: Mapping[str, Scalar]
+) -> None:
     """Write the entries that tests recorded, file by file.
 
     Args:
         ready: the calls to record, by file and key.
         changes: to add to.
+        environment: of this machine, as `pytest_gradcheck.filing.machine` returns it.
     """
     for path, calls in sorted(ready.items()):
         new = {key: from_json(Measurement, call.entry) for key, call in calls.items()}
         try:
-            old = dict(store.read(path).entries)
-        except BaselineError:
-            old = {}
-            changes.lost[path] = sorted(_keys(path) - set(new))
-        try:
-            store.write(path, _environment(new.values()), old | new)
+            filed = file_entries(path, new, environment)
         except BaselineError as error:
             changes.problems[path] = str(error)
-            changes.lost.pop(path, None)
             continue
-        for key in sorted(calls):
-            (changes.rewritten if key in old else changes.created).setdefault(path, []).append(key)
+        for found, keys in ((changes.created, filed.created), (changes.rewritten, filed.rewritten)):
+            if keys:
+                found[path] = list(keys)
+        if filed.lost is not None:
+            changes.lost[path] = list(filed.lost)
 
 
 def unused(
@@ -100,7 +96,7 @@ def unused(
             keys = store.read(path).entries
         except BaselineError:
             continue
-        left = [key for key in keys if (plain(path), key) not in used]
+        left = [key for key in keys if (store.plain(path), key) not in used]
         if left:
             found[path] = sorted(left)
     return found
@@ -125,11 +121,6 @@ def prune(left: Mapping[Path, Iterable[str]], changes: Changes) -> None:
             changes.deleted[path] = sorted(gone)
 
 
-def plain(path: Path) -> Path:
-    """Return the path of the same function's baselines without a variant."""
-    return path.with_name(f"{path.stem.partition('@')[0]}.json")
-
-
 def _folder(module: Path) -> Path:
     """Return where the baselines of a test module lie."""
     return store.locate(module, "any").parent
@@ -138,29 +129,3 @@ def _folder(module: Path) -> Path:
 def _has_module(folder: Path) -> bool:
     """Return whether the test module that a folder belongs to is there."""
     return any(_folder(module) == folder for module in folder.parent.parent.glob("*.py"))
-
-
-def _keys(path: Path) -> set[str]:
-    """Return the keys that a file seems to hold though it cannot be read as a whole."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return set()
-    found = set()
-    for key in _KEY.findall(text):
-        with suppress(ValueError):
-            found.add(str(json.loads(key)))
-    return found
-
-
-def _environment(entries: Iterable[Measurement]) -> dict[str, Any]:
-    """Return what the entries were recorded with."""
-    found: dict[str, Any] = {"python": platform.python_version(), "platform": _machine()}
-    for entry in entries:
-        found |= entry.packages
-    return found
-
-
-def _machine() -> str:
-    """Return the kind of machine, without its name."""
-    return f"{platform.system()} {platform.machine()}"

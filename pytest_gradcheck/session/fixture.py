@@ -8,13 +8,14 @@ Requirements:
 from __future__ import annotations
 
 import warnings
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_gradcheck.errors import GradientDriftWarning, GradientError
+from pytest_gradcheck.session.frames import shorn
 from pytest_gradcheck.session.run import DESK, RUN, Desk, Run
+from pytest_gradcheck.session.studies import Studies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from pytest_gradcheck.records import Verdict
 
 __all__ = ["GradCheck", "grad_snapshot", "gradcheck"]
-
-_OURS = __name__.partition(".")[0]
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def grad_snapshot(request: pytest.FixtureRequest) -> object:
     return gradient_snapshot(request.getfixturevalue("snapshot"))
 
 
-class GradCheck:
+class GradCheck(Studies):
     """Check gradients in a test; what the ``gradcheck`` fixture gives.
 
     Example:
@@ -90,11 +89,14 @@ class GradCheck:
                 self._item, self._run, self._desk, model=model, loss=loss, options=options
             )
         except Exception as error:  # noqa: BLE001 - raised again, whatever it is
-            raise _shorn(error)  # noqa: B904 - the same one
+            raise shorn(error)  # noqa: B904 - the same one
         if decision.tolerated is not None:
             warnings.warn(self._story(decision.tolerated), GradientDriftWarning, stacklevel=2)
         if not decision.verdict.passed:
-            raise GradientError(self._story(decision.verdict)) from None
+            failure = GradientError(self._story(decision.verdict))
+            if {result.check for result in decision.verdict.failures} == {"drift"}:
+                self._desk.raised = failure
+            raise failure from None
         return decision.verdict
 
     def measure(
@@ -123,26 +125,10 @@ class GradCheck:
         try:
             return measure_gradients(model, loss, **options)
         except Exception as error:  # noqa: BLE001 - raised again, whatever it is
-            raise _shorn(error)  # noqa: B904 - the same one
+            raise shorn(error)  # noqa: B904 - the same one
 
     def _story(self, verdict: Verdict) -> str:
         """Return the message of a failure."""
         from pytest_gradcheck.explain import explain
 
         return "\n".join(explain(verdict, verbose=self._item.config.get_verbosity() > 0))
-
-
-def _shorn(error: Exception) -> Exception:
-    """Return an exception without the frames of this package in its traceback."""
-    return error.with_traceback(_theirs(error.__traceback__))
-
-
-def _theirs(traceback: TracebackType | None) -> TracebackType | None:
-    """Return a traceback without the frames of this package."""
-    if traceback is None:
-        return None
-    rest = _theirs(traceback.tb_next)
-    package, _, module = traceback.tb_frame.f_globals.get("__name__", "").partition(".")
-    if package == _OURS and module:
-        return rest
-    return TracebackType(rest, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)

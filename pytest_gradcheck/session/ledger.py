@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["Action", "Attempt", "Call", "Found", "Ledger"]
+__all__ = ["Action", "Attempt", "Call", "Ended", "Found", "Ledger"]
 
 Action = Literal["", "create", "rewrite"]
 Found = Literal["compared", "missing", "unreadable", "off"]
+Ended = Literal["", "early", "last"]
+"""Whether drift alone ended a test: not at all, before its end, or in its last statement."""
 
 _CRASH = "???"  # the phase of the report that stands for a worker that died
 _PHASES = ("setup", "call", "teardown")
@@ -39,6 +41,9 @@ class Call:
         baseline: what was found: ``compared``, ``missing``, ``unreadable``; ``off`` where nobody
             looked.
         action: what is to become of the entry.
+        offer: what an update would make of the entry, where this run leaves it.
+        replaces: digest of the entry that was compared with, where one is recorded or offered.
+        source, line: file and line of the call.
         failed: the checks that failed.
         drifted: whether the gradient is not that of the baseline.
         moved: the parameters that no longer start where they did, though nothing drifted.
@@ -46,7 +51,7 @@ class Call:
         unfit: why the measurement must not become a baseline.
         sees: the smallest drift that a new baseline can see.
         seconds: that evaluating the model took.
-        entry: what to record, as JSON data.
+        entry: what to record, or to offer, as JSON data.
         verdict: as JSON data, where somebody will read it.
     """
 
@@ -55,6 +60,10 @@ class Call:
     key: str
     baseline: Found = "off"
     action: Action = ""
+    offer: Action = ""
+    replaces: str = ""
+    source: str = ""
+    line: int = 0
     failed: Sequence[str] = ()
     drifted: bool = False
     moved: Sequence[str] = ()
@@ -76,6 +85,7 @@ class Attempt:
         calls: in the order in which they were made.
         idle: whether the test asked for the fixture and never called it.
         expected: whether the test is expected to fail.
+        ended: whether drift alone made it fail.
     """
 
     nodeid: str
@@ -83,6 +93,7 @@ class Attempt:
     calls: list[Call] = field(default_factory=list)
     idle: bool = False
     expected: bool = False
+    ended: Ended = ""
 
     def add(self, report: pytest.TestReport) -> None:
         """Take in the report of one phase."""
@@ -92,6 +103,7 @@ class Attempt:
         message = getattr(report, "gradcheck", None) or {}
         self.calls += [Call(**call) for call in message.get("calls", ())]
         self.idle |= message.get("idle", False)
+        self.ended = message.get("ended", "") or self.ended
 
     @property
     def outcome(self) -> str:
@@ -113,17 +125,30 @@ class Attempt:
             return f"{' and '.join(checks)} failed"
         if call.unfit:
             return call.unfit
-        return self.trouble()
+        if call.offer and call.failed and not self.ended:
+            return self.trouble() or "the test caught the failure, and goes on from there"
+        return self.trouble(offered=bool(call.offer))
 
-    def trouble(self) -> str:
-        """Return why the test as a whole did not pass, empty where it did."""
+    def trouble(self, *, offered: bool = False) -> str:
+        """Return why the test as a whole did not pass, empty where it did.
+
+        Args:
+            offered: whether a test that drift alone ended counts as passed, if nothing of it was
+                left to run: what is offered is what a run gives in which drift does not fail.
+        """
         if self.expected:
             return "the test is expected to fail"
         for phase, name in zip(_PHASES, ("set-up", "test", "tear-down"), strict=True):
             outcome = self.outcomes.get(phase)
+            if offered and phase == "call" and self.ended == "early":
+                return (
+                    "the test stopped here, and what it does after that is not known: "
+                    "--grad-baseline-update records it if all of it passes"
+                )
             if outcome == "skipped":
                 return "the test was skipped"
-            if outcome not in {"passed", None}:
+            ended = offered and phase == "call" and self.ended == "last"
+            if outcome not in {"passed", None} and not ended:
                 return f"the {name} failed"
         return "" if self.complete else "the test did not finish"
 
@@ -165,7 +190,11 @@ class Ledger:
         Where several workers run the same test, it must have passed in all of them.
         """
         everywhere = self._attempts[attempt.nodeid].values()
-        troubles = [attempt.obstacle(call), *(other.trouble() for other in everywhere)]
+        offered = bool(call.offer)
+        troubles = [
+            attempt.obstacle(call),
+            *(other.trouble(offered=offered) for other in everywhere),
+        ]
         return next(filter(None, troubles), "")
 
     def ready(self) -> dict[Path, dict[str, Call]]:

@@ -6,6 +6,7 @@ Requirements:
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field, fields
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import pytest
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.session.census import Census
-from pytest_gradcheck.session.ledger import Call, Ledger
+from pytest_gradcheck.session.ledger import Call, Ended, Ledger
 from pytest_gradcheck.session.marker import complaint
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ class Desk:
     Attributes:
         used: whether the fixture was called at all.
         calls: not yet reported.
+        raised: the failure that the last call raised for drift or a missing baseline alone.
     """
 
     used: bool = False
+    raised: BaseException | None = None
     calls: list[Call] = field(default_factory=list)
     _unnamed: int = 0
     _claimed: set[str] = field(default_factory=set)
@@ -100,13 +103,18 @@ class Run:
     def inspect(self, items: Iterable[pytest.Item]) -> None:
         """Find the tests that use the plugin wrongly."""
         for item in items:
-            self.census.selected += 1
+            self.census.select(item.nodeid)
             text = complaint(item, self.settings.limits)
             if text:
                 self.complaints[item.nodeid] = text
 
-    def attach(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        """Put on a report what its test said in that phase."""
+    def attach(
+        self,
+        item: pytest.Item,
+        report: pytest.TestReport,
+        excinfo: pytest.ExceptionInfo[BaseException] | None = None,
+    ) -> None:
+        """Put on a report what its test said in that phase, and whether drift alone ended it."""
         desk = item.stash.get(DESK, None)
         if desk is None:
             return
@@ -114,7 +122,12 @@ class Run:
         if desk.calls or idle:
             # Not asdict, which would copy whole measurements.
             calls = [{f.name: getattr(c, f.name) for f in fields(c)} for c in desk.calls]
-            report.gradcheck = {"calls": calls, "idle": idle}  # type: ignore[attr-defined]
+            ended = _ended(item, desk, excinfo) if report.when == "call" else ""
+            report.gradcheck = {  # type: ignore[attr-defined]
+                "calls": calls,
+                "idle": idle,
+                "ended": ended,
+            }
             desk.calls.clear()
 
     def close(self, config: pytest.Config, status: int) -> bool:
@@ -142,3 +155,18 @@ class Run:
             terminal.write_line(f"ERROR: {problem}", red=True)
         for path in self.ending.written:
             terminal.write_line(f"report written to {path}")
+        for command in self.ending.commands:
+            terminal.write_line(command)
+
+
+def _ended(
+    item: pytest.Item, desk: Desk, excinfo: pytest.ExceptionInfo[BaseException] | None
+) -> Ended:
+    """Return how drift ended a test, if it was drift that did."""
+    if excinfo is None or desk.raised is None or excinfo.value is not desk.raised:
+        return ""
+    from pytest_gradcheck.session.ending import stopped_early
+
+    function = inspect.unwrap(getattr(item, "obj", None) or stopped_early)
+    early = stopped_early(excinfo.value.__traceback__, getattr(function, "__code__", None))
+    return "early" if early else "last"

@@ -42,6 +42,11 @@ LIMITS = (
     "max_share",
     "balance_parameters",
     "numeric",
+    "replicates",
+    "max_cv",
+    "min_snr",
+    "min_ess",
+    "max_weight",
     "drift",
     "shadow",
     "min_drift",
@@ -70,6 +75,7 @@ class Settings:
         top: the most rows in a table.
         limits: from the ini file, by name.
         ci: whether this is a continuous integration machine.
+        keeps: whether what fails for its baseline is kept for ``gradcheck review``.
         worker: whether this process runs tests for another one, which does all the writing.
     """
 
@@ -81,7 +87,13 @@ class Settings:
     top: int = 20
     limits: Mapping[str, object] = field(default_factory=dict)
     ci: bool = False
+    keeps: bool = False
     worker: bool = False
+
+    @property
+    def offers(self) -> bool:
+        """Whether somebody may want to record later what fails for its baseline now."""
+        return self.keeps or any(path.suffix.lower() == ".json" for path in self.reports)
 
     @property
     def records(self) -> bool:
@@ -103,6 +115,7 @@ def read(config: pytest.Config) -> Settings:
     """
     option = config.option
     worker = hasattr(config, "workerinput")
+    ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
     return Settings(
         mode=_mode(option.grad_baseline, update=option.grad_baseline_update),
         prune=_prune(option.grad_baseline, prune=option.grad_baseline_prune),
@@ -111,7 +124,8 @@ def read(config: pytest.Config) -> Settings:
         reports=_reports(option.grad_report, config.invocation_params.dir, check=not worker),
         top=_top(option.grad_top),
         limits=_limits(config),
-        ci=os.environ.get("CI", "").lower() not in {"", "0", "false"},
+        ci=ci,
+        keeps=not ci and getattr(config, "cache", None) is not None,
         worker=worker,
     )
 

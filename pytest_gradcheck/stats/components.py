@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_gradcheck.records import ArrayView, ComponentEvaluation, ComponentStats
+from pytest_gradcheck.records import ArrayView, ComponentEvaluation, ComponentStats, Push
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,16 +25,20 @@ _WINDOW = 16 * 1024
 
 
 def component_stats(components: Mapping[str, ComponentEvaluation]) -> tuple[ComponentStats, ...]:
-    """Return value, gradient norm, share and cosines of every component.
+    """Return value, gradient norm, share and cosines of every component, by parameter too.
 
     Args:
         components: by name; their gradients are read twice, window by window.
     """
-    norms, bad = {}, {}
+    parts: dict[str, dict[str, float]] = {}
+    bad = {}
     for name, component in components.items():
-        parts = {p: _norm(view) for p, view in component.grads.items() if view is not None}
-        norms[name] = math.hypot(*(norm for norm, _ in parts.values()))
-        bad[name] = tuple(p for p, (_, finite) in parts.items() if not finite)
+        found = {p: _norm(view) for p, view in component.grads.items() if view is not None}
+        parts[name] = {p: norm for p, (norm, _) in found.items()}
+        bad[name] = tuple(p for p, (_, finite) in found.items() if not finite)
+    norms = {name: math.hypot(*by.values()) for name, by in parts.items()}
+    parameters = dict.fromkeys(p for by in parts.values() for p in by)
+    in_each = {p: math.fsum(by.get(p, 0.0) for by in parts.values()) for p in parameters}
     whole = math.fsum(norms.values())
     cosines = _cosines(components, norms)
     return tuple(
@@ -42,13 +46,22 @@ def component_stats(components: Mapping[str, ComponentEvaluation]) -> tuple[Comp
             name=name,
             value=component.value,
             norm=norms[name],
-            share=norms[name] / whole if whole > 0 else 0.0,
+            share=_share(norms[name], whole),
             finite=math.isfinite(component.value) and not bad[name],
             cosines=cosines[i],
             nonfinite=bad[name],
+            pushes=tuple(
+                Push(parameter=p, norm=norm, share=_share(norm, in_each[p]))
+                for p, norm in parts[name].items()
+            ),
         )
         for i, (name, component) in enumerate(components.items())
     )
+
+
+def _share(part: float, whole: float) -> float:
+    """Return a part of a whole, 0 of nothing."""
+    return part / whole if whole > 0 else 0.0
 
 
 def _norm(view: ArrayView) -> tuple[float, bool]:

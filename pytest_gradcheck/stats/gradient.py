@@ -17,6 +17,7 @@ import numpy as np
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.point import to_numpy
 from pytest_gradcheck.records import (
+    POINT_STORED,
     ArrayView,
     Evaluation,
     GradientStats,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["gradient_stats", "parameter_stats", "point_stats"]
-
-POINT_STORED = 4096
 
 
 def gradient_stats(

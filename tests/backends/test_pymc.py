@@ -252,7 +252,7 @@ def test_draws_are_repeated() -> None:
     assert sum(c.value for c in first.components.values()) == pytest.approx(first.value)
     assert [generator.get_value().bit_generator.state for generator in generators] == before
     assert target.facts["stochastic"] is True
-    assert target.structure["y"] == "Normal observed minibatch"
+    assert target.structure["y"] == "Normal; observed; minibatch"
 
 
 def test_a_drawn_initial_point_follows_the_seed() -> None:

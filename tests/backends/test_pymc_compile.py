@@ -15,14 +15,17 @@ from pytensor.graph.op import Op
 
 from pytest_gradcheck import UsageError
 from pytest_gradcheck.backends import objective
+from pytest_gradcheck.backends._pymc import cache
 from pytest_gradcheck.backends._pymc import mode as modes
 from pytest_gradcheck.errors import UsageTypeError
+from pytest_gradcheck.progress import listening
 from tests.backends import pymc_models as models
 
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Count what is compiled: one entry for each function."""
+    """Count what is compiled: one entry for each function; nothing is known beforehand."""
+    cache.EQUAL.clear()
     calls: list[str] = []
     headline, terms = pm.Model.logp_dlogp_function, pm.pytensorf.compile
 
@@ -54,6 +57,87 @@ def test_a_model_is_compiled_once(compiled: list[str]) -> None:
         target.value_and_grad()
         target.value_and_grad({"mu": np.array(1.0)})
     assert compiled == ["headline", "terms"]
+
+
+def test_a_model_built_anew_is_not_compiled_anew(compiled: list[str]) -> None:
+    """Tests that each build the same model must share its functions, terms included."""
+    first = objective(models.hierarchy()).value_and_grad()
+    second = objective(models.hierarchy()).value_and_grad()
+    assert compiled == ["headline", "terms"]
+    assert second.value == first.value
+    assert {n: c.value for n, c in second.components.items()} == {
+        n: c.value for n, c in first.components.items()
+    }
+
+
+def schools(
+    *, scale: float = 5.0, shift: float = 0.0, name: str = "mu", bounds: bool = True
+) -> pm.Model:
+    """Make a small model that differs from others in one thing."""
+    with pm.Model(check_bounds=bounds) as model:
+        mu = pm.Normal(name, 0, scale)
+        pm.Normal("y", mu, 1, observed=np.array([1.0, 2.0]) + shift)
+    return model
+
+
+@pytest.mark.parametrize(
+    "change", [{"scale": 6.0}, {"shift": 1e-9}, {"name": "nu"}, {"bounds": False}]
+)
+def test_a_model_that_differs_at_all_is_compiled(compiled: list[str], change: Any) -> None:
+    """Another constant, the last digit of the data or a name must make another function."""
+    objective(schools())
+    assert objective(schools(**change)).value() is not None
+    assert compiled == ["headline", "headline"]
+
+
+def test_data_that_can_be_exchanged_are_never_shared(compiled: list[str]) -> None:
+    """Two models with data of their own must each see their own."""
+    one, other = models.data(), models.data()
+    before = objective(one).value()
+    with other:
+        pm.set_data({"y_values": np.zeros(3)})
+    assert objective(other).value() != before
+    assert objective(one).value() == before
+    assert compiled == ["headline", "headline"]
+
+
+def test_the_held_variables_are_those_of_each_model() -> None:
+    """Equal models that start elsewhere must share functions, not starting points."""
+    values = []
+    for start in (0.0, 1.0):
+        with pm.Model() as model:
+            pm.Normal("a", initval=start)
+            pm.Normal("b")
+        values.append(objective(model, wrt="b").value())
+    assert values[0] - values[1] == pytest.approx(0.5)
+
+
+def test_only_so_many_functions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long session must not keep every function that it compiled."""
+    cache.EQUAL.clear()
+    monkeypatch.setattr(cache, "_MOST_EQUAL", 2)
+    for scale in (1.0, 2.0, 3.0):
+        objective(schools(scale=scale))
+    assert len(cache.EQUAL) == 2
+
+
+def test_compiling_is_announced() -> None:
+    """Who waits for the compiler must be able to see what for."""
+    cache.EQUAL.clear()
+    heard = []
+    with listening(lambda work: heard.append(work and work.what)):
+        objective(models.potential()).value_and_grad()
+    assert heard == [
+        "compiling the log-density of 'model'", None, "compiling the terms of 'model'", None,
+    ]  # fmt: skip
+
+
+def test_the_model_derives_its_density_itself_again() -> None:
+    """Compiling must leave the model's own function in its place."""
+    cache.EQUAL.clear()
+    model = models.potential()
+    objective(model)
+    assert "logp" not in vars(model)
 
 
 def test_components_are_compiled_when_asked_for(compiled: list[str]) -> None:

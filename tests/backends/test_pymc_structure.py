@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 EXPECTED = {
     models.eight_schools: {
         "mu": "Normal",
-        "tau": "HalfCauchy, LogTransform",
-        "theta": "Normal, dims (school)",
-        "y": "Normal observed 8 sha256:0a8eb226da11",
+        "tau": "HalfCauchy; transform LogTransform; parameter tau_log__",
+        "theta": "Normal; dims (school)",
+        "y": "Normal; observed; shape 8; dtype float64; values 0a8eb226da11",
     },
     models.hierarchy: {
         "mean": "Normal",
-        "scale": "HalfNormal, LogTransform",
+        "scale": "HalfNormal; transform LogTransform; parameter scale_log__",
         "raw": "Normal",
-        "nu": "Gamma, LogTransform",
-        "y": "StudentT observed 12 sha256:750ce312339e",
+        "nu": "Gamma; transform LogTransform; parameter nu_log__",
+        "y": "StudentT; observed; shape 12; dtype float64; values 750ce312339e",
     },
     models.transforms: {
-        "weight": "Dirichlet, SimplexTransform",
-        "cut": "Normal, Ordered",
-        "rate": "Uniform, Interval",
-        "y": "Normal observed scalar sha256:2f0d6f3d65a7",
+        "weight": "Dirichlet; transform SimplexTransform; parameter weight_simplex__",
+        "cut": "Normal; transform Ordered; parameter cut_ordered__",
+        "rate": "Uniform; transform Interval; parameter rate_interval__",
+        "y": "Normal; observed; shape scalar; dtype float64; values 2f0d6f3d65a7",
     },
     models.gaussian_process: {
-        "length": "Gamma, LogTransform",
-        "height": "HalfNormal, LogTransform",
-        "y": "MvNormal observed 6 sha256:2b0b8d75c34b",
+        "length": "Gamma; transform LogTransform; parameter length_log__",
+        "height": "HalfNormal; transform LogTransform; parameter height_log__",
+        "y": "MvNormal; observed; shape 6; dtype float64; values 2b0b8d75c34b",
     },
     models.potential: {
         "a": "Normal",
@@ -50,18 +50,18 @@ EXPECTED = {
     models.custom: {
         "mu": "Normal",
         "d": "CustomDist_d",
-        "c": "CustomDist_c observed 2 sha256:872d303ed051",
+        "c": "CustomDist_c; observed; shape 2; dtype float64; values 872d303ed051",
     },
     models.imputed: {
         "mu": "Normal",
         "y_unobserved": "Normal",
-        "y_observed": "Normal observed 2 sha256:b9c80b5adeca",
+        "y_observed": "Normal; observed; shape 2; dtype float64; values b9c80b5adeca",
     },
     models.data: {
         "slope": "Normal",
-        "y": "Normal observed 3 sha256:8a31a40ecac0",
-        "x": "Data 3 sha256:8e628779e6a7",
-        "y_values": "Data 3 sha256:8a31a40ecac0",
+        "y": "Normal; observed; shape 3; dtype float64; values 8a31a40ecac0",
+        "x": "Data; shape 3; dtype float64; values 8e628779e6a7",
+        "y_values": "Data; shape 3; dtype float64; values 8a31a40ecac0",
     },
     models.loop: {
         "a": "Normal",
@@ -92,7 +92,9 @@ def test_a_chain_of_transforms_is_named_link_by_link() -> None:
     chain = transforms.Chain([transforms.log, transforms.ordered])
     with pm.Model() as model:
         pm.HalfNormal("x", shape=2, default_transform=chain, initval=np.array([1.0, 2.0]))
-    assert objective(model).structure == {"x": "HalfNormal, LogTransform+Ordered"}
+    assert objective(model).structure == {
+        "x": "HalfNormal; transform LogTransform+Ordered; parameter x_chain__"
+    }
 
 
 def test_named_dimensions_do_not_hide_the_distribution() -> None:

@@ -31,7 +31,7 @@ def given(data: object) -> Objective:
     model = layer()
 
     def loss(x: torch.Tensor, y: torch.Tensor = Y) -> torch.Tensor:
-        return (model(x) - y).square().mean()
+        return cast("torch.Tensor", (model(x) - y).square().mean())
 
     return objective(model, cast("Any", loss), data=data)
 

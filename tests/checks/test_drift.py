@@ -24,7 +24,7 @@ from pytest_gradcheck.checks.drift import (
 from pytest_gradcheck.measure import measure
 from pytest_gradcheck.plan import Perturbation, Plan
 from pytest_gradcheck.recording import recorded
-from pytest_gradcheck.records import CheckResult, Measurement, Objective
+from pytest_gradcheck.records import CheckResult, Measurement, Objective, Sample
 from tests.gradients import noise
 from tests.objectives import Arrays, constant, given, of
 
@@ -606,3 +606,35 @@ def test_how_far_a_baseline_walked_is_measured_in_float64() -> None:
     far = walked(recorded_two({k: v * (1 + 1e-6) for k, v in HEAD.items()}), recorded_two(grads()))
     assert far == pytest.approx(1e-6, rel=1e-6)
     assert walked(given({"w": None}), given({"w": [3.0, 4.0]}, point={"w": [1.0, 1.0]})) == 1.0
+
+
+def test_a_point_too_large_to_be_stored_says_so() -> None:
+    """Where the old point is not kept, that no comparison is possible there must be said."""
+    was = recordable(given({"w": np.ones(5000)}, point={"w": np.ones(5000)}))
+    now = given({"w": 2 * np.ones(5000)}, point={"w": 1.5 * np.ones(5000)})
+    result = compare(now, was)
+    said = (
+        "no comparison at the old point is possible: of 5,000 values a baseline keeps a sketch and "
+        "the seed (0), the values themselves only up to 4,096"
+    )
+    assert (result.reason, result.diagnosis) == ("point", (said,))
+
+
+def test_the_spread_over_draws_is_compared_at_the_same_draws() -> None:
+    """A draw that has another value is another point: how the norm scatters says nothing then."""
+    base = recordable(given({"w": [1.0]}))
+    was = [draw(0, 1.0, value=1.0), draw(1, 1.1, value=2.0)]
+    wild = [draw(0, 1.0, value=1.0), draw(1, 99.0, value=2.0)]
+    other = [draw(0, 1.0, value=1.0), draw(1, 99.0, value=2.1)]
+    outcomes = [
+        compare(replace(base, samples=tuple(now)), replace(base, samples=tuple(was))).outcome
+        for now in (was, wild, other)
+    ]
+    assert outcomes == ["passed", "failed", "passed"]
+
+
+def draw(i: int, norm: float, *, value: float) -> Sample:
+    """Return a draw from the prior."""
+    return Sample(
+        label=f"prior draw #{i} (seed {i})", seed=i, scale=0.0, value=value, norm=norm, cosine=1.0
+    )

@@ -105,7 +105,7 @@ def test_what_the_backend_holds_equal_must_be() -> None:
     was = replace(WAS, structure={"mu": "normal", "tau": "log", "old": 1})
     now = replace(WAS, structure={"mu": "normal", "tau": "softplus", "new": 2})
     assert found(now, was) == [
-        ("tau", "log -> softplus"),
-        ("old", "1 -> absent"),
-        ("new", "absent -> 2"),
+        ("tau", "distribution log -> softplus"),
+        ("old", "removed: 1"),
+        ("new", "added: 2"),
     ]

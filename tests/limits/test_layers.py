@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_gradcheck.checks import (
     Balance,
+    Concentration,
     Finite,
     NormBounds,
     Numeric,
@@ -20,6 +22,7 @@ from pytest_gradcheck.errors import UsageError, UsageTypeError
 from pytest_gradcheck.limits import LIMITS, Limits, parse, parse_ini
 from pytest_gradcheck.limits.vocabulary import LimitOptions
 from pytest_gradcheck.plan import Directions, Perturbation, Plan
+from pytest_gradcheck.records import CheckResult, Measurement
 
 DEFAULTS = (Finite(), Reaches(), PerturbationStability())
 
@@ -100,6 +103,11 @@ def test_every_limit_says_what_it_is_for() -> None:
             (*DEFAULTS, Balance(max_ratio=100.0, max_share=0.9, max_parameter_ratio=1e3)),
         ),
         ({"numeric": True}, (*DEFAULTS, Numeric())),
+        ({"replicates": 8}, (*DEFAULTS, Concentration())),
+        (
+            {"replicates": 16, "max_cv": 0.5, "min_ess": 2},
+            (*DEFAULTS, Concentration(replicates=16, max_cv=0.5, min_ess=2)),
+        ),
         ({"numeric": Numeric(directions=1)}, (*DEFAULTS, Numeric(directions=1))),
     ],
 )
@@ -193,6 +201,37 @@ def test_a_nearer_limit_wins_over_a_farther_check_value() -> None:
     assert [c for c in found.checks if c.name == "norm"] == [NormBounds(max_norm=5.0)]
 
 
+@dataclass(frozen=True)
+class Sparse:
+    """Promise that most of the gradient is exactly zero: a check as a user writes one."""
+
+    share: float = 0.5
+    name: str = "sparse"
+
+    def plan(self, plan: Plan) -> Plan:
+        """Need nothing beyond the point."""
+        return plan
+
+    def judge(self, measurement: Measurement) -> CheckResult:
+        """Say nothing here."""
+        return CheckResult(check=self.name, outcome="passed")
+
+
+def test_a_check_of_the_users_own_comes_after_ours() -> None:
+    """A value that can plan and judge must be taken as a check, reported behind the built-in."""
+    assert of(checks=Sparse()).checks == (*DEFAULTS, Sparse())
+    assert parse(("far", {"checks": Sparse()}), ("near", {"checks": Sparse(0.9)})).checks == (
+        *DEFAULTS,
+        Sparse(0.9),
+    )
+
+
+@pytest.mark.parametrize("name", ["", " ", "finite", "norm", "max_norm", 3])
+def test_a_check_without_a_name_of_its_own_is_refused(name: Any) -> None:
+    """A user's check must not pass for a built-in one, nor be nameless."""
+    assert f"needs a name of its own, not {name!r}" in refused(checks=Sparse(name=name))
+
+
 def test_a_check_value_beside_its_own_limit_is_refused() -> None:
     """In one place, two ways of setting one check must not leave one of them without effect."""
     assert refused(checks=NormBounds(max_norm=10.0), max_abs=5.0).startswith(
@@ -207,7 +246,8 @@ def test_what_is_no_check_is_refused(value: object) -> None:
         of(checks=value)
     assert str(caught.value).endswith(
         "is not a check; write limits by keyword, or pass one of Finite, Reaches, NormBounds, "
-        "PerturbationStability, Balance, Numeric"
+        "PerturbationStability, Balance, Numeric, Concentration, or a value with name, "
+        "plan(plan) and judge(measurement) (pytest_gradcheck.Check)"
     )
 
 
@@ -252,6 +292,11 @@ BAD = [
     ("max_share", [0, 1.5, "x"]),
     ("balance_parameters", [0.5, "x", True]),
     ("numeric", [1, "yes", 1e-3]),
+    ("replicates", [0, 3, 8.0, True, "8"]),
+    ("max_cv", [0, -1.0, "x", True]),
+    ("min_snr", [0, "x", float("nan")]),
+    ("min_ess", [0, "x", float("inf")]),
+    ("max_weight", [0, -1, "x"]),
     ("drift", [1, "warn"]),
     ("min_drift", [-1, 2, "x"]),
     ("shadow", [1, "off"]),
@@ -325,6 +370,14 @@ def test_a_cosine_goes_to_the_check_beside_it(
 ) -> None:
     """A number must go to the one check that is written beside it, a mapping to each it names."""
     assert cosines(**limits) == wanted
+
+
+@pytest.mark.parametrize("name", ["max_cv", "min_snr", "min_ess", "max_weight"])
+def test_a_limit_of_replicates_needs_replicates(name: str) -> None:
+    """A limit on what varies between seeds must not stand where only one seed is taken."""
+    assert refused(**{name: 2.0}) == (
+        f"the call: {name}=2.0 has nothing to act on: replicates is off"
+    )
 
 
 def test_a_cosine_for_either_of_two_checks_is_refused() -> None:

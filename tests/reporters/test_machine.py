@@ -70,6 +70,7 @@ def test_json_holds_the_run_and_its_calls() -> None:
         "unused": ["old"],
         "pruned": [],
         "notes": ["nothing was pruned"],
+        "coverage": None,
     }
     assert [call["node_id"] for call in calls] == [NODE, "b"]
 

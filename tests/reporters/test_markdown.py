@@ -16,6 +16,7 @@ from pytest_gradcheck.records import (
     Element,
     Finding,
     Measurement,
+    Push,
     Sample,
     Verdict,
 )
@@ -211,6 +212,64 @@ def test_many_components_show_the_strongest_cosine_of_each() -> None:
     assert cells(head)[5:] == ["strongest cosine"]
     assert cells(first)[5:] == ["-0.9 with `c3`"]
     assert cells(last)[5:] == ["-"]
+
+
+def pushed(count: int, *, nonfinite: tuple[str, ...] = ()) -> Verdict:
+    """Return a verdict with components that push two parameters, each harder than the last."""
+    components = tuple(
+        ComponentStats(
+            name=f"c{i}",
+            value=1.0,
+            norm=float(i + 1),
+            share=0.5,
+            finite=not nonfinite,
+            nonfinite=nonfinite if i == 0 else (),
+            pushes=(Push(parameter="encoder.weight", norm=float(i + 1), share=0.25),)
+            if i
+            else (
+                Push(parameter="encoder.weight", norm=1.0, share=0.25),
+                Push(parameter="encoder.bias", norm=2.0, share=1.0),
+            ),
+        )
+        for i in range(count)
+    )
+    of = verdict()
+    native = replace(of.measurement.native, components=components)
+    return replace(of, measurement=replace(of.measurement, native=native, shadow=None))
+
+
+def test_components_show_what_they_push() -> None:
+    """Few components must stand as a matrix: which pushes which parameter, and how hard."""
+    rows = section(page(pushed(2)), "Components by parameter: norm and share")
+    assert [cells(row) for row in rows[:1] + rows[2:]] == [
+        ["variable", "`c0`", "`c1`"],
+        ["`encoder.weight`", "1 (25.0 %)", "2 (25.0 %)"],
+        ["`encoder.bias`", "2 (100.0 %)", "-"],
+    ]
+
+
+def test_many_components_show_the_hardest_pushes() -> None:
+    """Beyond six components each parameter must name those that push it most, the broken first."""
+    rows = section(
+        page(pushed(7, nonfinite=("encoder.weight",))), "Components by parameter: norm and share"
+    )
+    assert [cells(row) for row in rows[:1] + rows[2:]] == [
+        ["variable", "pushed hardest by", "then by", "then by"],
+        [
+            "`encoder.weight`",
+            "`c0` **NOT FINITE** 1 (25.0 %)",
+            "`c6` 7 (25.0 %)",
+            "`c5` 6 (25.0 %)",
+        ],
+        ["`encoder.bias`", "`c0` 2 (100.0 %)", "-", "-"],
+    ]
+
+
+def test_the_least_pushed_parameters_are_left_out() -> None:
+    """Of more parameters than rows the hardest pushed must be shown, and how many there are."""
+    title = "Components by parameter (1 of 2): norm and share"
+    rows = section(page(pushed(2), top=1), title)
+    assert [cells(row)[0] for row in rows[2:]] == ["`encoder.weight`"]
 
 
 def test_a_component_that_is_not_finite_names_the_parameters() -> None:

@@ -105,7 +105,8 @@ def test_an_unknown_format_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_suffix(Path("out") / name)
     assert str(caught.value) == (
-        f"{name}: the format of a report is told by its suffix, one of .json .jsonl .md .pkl"
+        f"{name}: the format of a report is told by its suffix, "
+        "one of .json .jsonl .md .pkl .codequality.json"
     )
 
 
@@ -115,7 +116,7 @@ def test_html_is_refused_as_not_available() -> None:
         check_suffix(Path("report.html"))
     assert str(caught.value) == (
         "report.html: HTML reports are not available in this version; "
-        "choose one of .json .jsonl .md .pkl"
+        "choose one of .json .jsonl .md .pkl .codequality.json"
     )
 
 

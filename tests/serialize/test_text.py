@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_gradcheck.errors import BaselineError, UsageError
-from pytest_gradcheck.records import Measurement, Sketch
+from pytest_gradcheck.records import Measurement, Push, Sketch
 from pytest_gradcheck.serialize import SCHEMA, baseline_text, packed, parse_baseline
 from tests.measurements import measurement, parameter, scalars, storable, tier
 
@@ -93,6 +93,15 @@ def test_what_says_nothing_about_the_gradient_is_left_out() -> None:
     assert text_of(one) == text_of(replace(one, notes=(), seconds=1.0))
     back = parse_baseline(text_of(one))[1][KEY]
     assert (back.notes, back.seconds, back.native.parameters[0].top) == ((), 0.0, ())
+
+
+def test_what_pushes_each_parameter_is_left_out() -> None:
+    """A matrix of components and parameters must not make an entry grow."""
+    one = measurement()
+    push = Push(parameter="encoder.bias", norm=0.3, share=1.0)
+    components = tuple(replace(c, pushes=(push,)) for c in one.native.components)
+    pushed = replace(one, native=replace(one.native, components=components))
+    assert text_of(pushed) == text_of(one)
 
 
 def test_the_packages_are_those_of_the_file() -> None:

@@ -39,6 +39,28 @@ def test_norms_and_shares_are_over_all_parameters() -> None:
     assert (found["b"].norm, found["b"].share) == (15.0, 0.75)
 
 
+def test_each_push_is_on_one_parameter() -> None:
+    """A component must say how hard it pushes each parameter, and its share of all the pushing."""
+    found = stats(
+        a=term({"u": [3.0, 4.0], "v": [1.0], "w": None}),
+        b=term({"u": [15.0, 0.0], "v": None, "w": [0.0]}),
+    )
+    assert (found["a"]["u"].norm, found["a"]["u"].share) == (5.0, 0.25)
+    assert (found["b"]["u"].norm, found["b"]["u"].share) == (15.0, 0.75)
+    assert (found["a"]["v"].norm, found["a"]["v"].share) == (1.0, 1.0)
+    assert (found["b"]["w"].norm, found["b"]["w"].share) == (0.0, 0.0)
+    assert [push.parameter for push in found["a"].pushes] == ["u", "v"]
+
+
+def test_a_push_that_does_not_exist_names_those_that_do() -> None:
+    """Asking for a parameter that a component does not depend on must say so."""
+    found = stats(a=term({"u": [1.0], "v": None}), b=term({}))
+    with pytest.raises(KeyError, match=r"component 'a' does not depend on a parameter 'v'.* on: u"):
+        _ = found["a"]["v"]
+    with pytest.raises(KeyError, match="on: none"):
+        _ = found["b"]["u"]
+
+
 def test_no_components_have_no_statistics() -> None:
     """A single scalar must have none."""
     assert component_stats({}) == ()

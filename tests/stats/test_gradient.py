@@ -15,9 +15,15 @@ from numpy.typing import NDArray
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.point import NumpyView
-from pytest_gradcheck.records import ArrayView, Element, Evaluation, ParameterStats, Sketch
-from pytest_gradcheck.stats.gradient import (
+from pytest_gradcheck.records import (
     POINT_STORED,
+    ArrayView,
+    Element,
+    Evaluation,
+    ParameterStats,
+    Sketch,
+)
+from pytest_gradcheck.stats.gradient import (
     gradient_stats,
     parameter_stats,
     point_stats,

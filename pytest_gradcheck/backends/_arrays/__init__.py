@@ -19,6 +19,7 @@ import numpy as np
 
 from pytest_gradcheck.backends import select
 from pytest_gradcheck.backends._arrays.returned import Returned
+from pytest_gradcheck.backends.stream import numpy_stream
 from pytest_gradcheck.errors import PrecisionError, UsageTypeError
 from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.records import Evaluation, Jitter, Objective, Precision
@@ -81,6 +82,7 @@ def objective(
         value_and_grad=function.value_and_grad,
         value=function.value,
         seed=seed,
+        stream=numpy_stream,
         packages={"numpy": np.__version__},
     )
 
@@ -126,12 +128,13 @@ class _Function:
         components: bool = True,
         precision: Precision = "native",
         jitter: Jitter | None = None,
+        seed: int | None = None,
     ) -> Evaluation:
         """Return value, gradients and components at a point."""
         del jitter  # the function holds its other inputs where nobody can see them
         inputs = self._inputs(point or {}, precision)
         dtypes = {key: array.dtype for key, array in inputs.items()}
-        result = self._call(inputs)
+        result = self._call(inputs, self.seed if seed is None else seed)
         found = Returned(self.label, self.wrt, self.arrays, dtypes).evaluation(result)
         if precision == "float64" and found.eps is not None and found.eps > _FLOAT64:
             msg = f"value_and_grad of '{self.label}' computes in less than float64, given float64"
@@ -154,9 +157,9 @@ class _Function:
                 inputs[key] = moved.astype(dtype)
         return inputs
 
-    def _call(self, inputs: dict[str, NDArray[Any]]) -> Any:  # noqa: ANN401 - read and checked later
+    def _call(self, inputs: dict[str, NDArray[Any]], seed: int) -> Any:  # noqa: ANN401 - read and checked later
         """Call the user's function under its seed; an error of its own gets our context."""
-        with _seeded(self.seed):
+        with _seeded(seed):
             try:
                 return self.function(inputs)
             except Exception as error:

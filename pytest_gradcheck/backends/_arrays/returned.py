@@ -10,6 +10,7 @@ import numpy as np
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 from pytest_gradcheck.point import NumpyView, unknown_name
 from pytest_gradcheck.records import ArrayView, ComponentEvaluation, Evaluation
+from pytest_gradcheck.weighing import weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +58,10 @@ class Returned:
 
     def _sum(self, values: Mapping[Any, object], grads: object) -> Evaluation:
         """Return the evaluation of several components, whose sum is the objective."""
+        reported = values.get("weights")
+        if reported is not None and np.size(reported) != 1:  # type: ignore[arg-type] # anything goes
+            weights(reported)  # how samples count, which is no component
+            values = {key: value for key, value in values.items() if key != "weights"}
         if not values:
             msg = f"value_and_grad of '{self.label}' returned no components; return at least one"
             raise UsageError(msg)

@@ -12,6 +12,7 @@ Requirements:
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -23,9 +24,12 @@ import pytensor
 
 from pytest_gradcheck.backends import select
 from pytest_gradcheck.backends._pymc import structure as described
+from pytest_gradcheck.backends._pymc.cache import program
 from pytest_gradcheck.backends._pymc.mode import scope
-from pytest_gradcheck.backends._pymc.program import Program, flat, frozen, program
+from pytest_gradcheck.backends._pymc.program import Program, flat, frozen
 from pytest_gradcheck.backends._pymc.seeding import seeded
+from pytest_gradcheck.backends._pymc.starts import points
+from pytest_gradcheck.backends.stream import numpy_stream
 from pytest_gradcheck.errors import PrecisionError, UsageError, UsageTypeError
 from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.records import (
@@ -98,8 +102,11 @@ def objective(
         value_and_grad=density.value_and_grad,
         value=density.value,
         seed=seed,
+        stream=numpy_stream,
         sense="logp",
         stores_point=True,
+        separate_terms=True,
+        named=partial(points, model, names),
         min_scale=1.0,
         facts=described.facts(model, start, compiled),
         structure=described.structure(model),
@@ -161,17 +168,17 @@ class _Density:
         components: bool = True,
         precision: Precision = "native",
         jitter: Jitter | None = None,
+        seed: int | None = None,
     ) -> Evaluation:
         """Return log-density, gradient and terms at a point."""
         del jitter  # data are constants of the compiled function
         self._check(precision)
+        seed = self.seed if seed is None else seed
         vector = flat(point or {}, self.start, self.compiled.names)
         with _context("evaluating the log-density", self.label):
-            value, grad = self.compiled.headline(vector, self.start, seed=self.seed)
+            value, grad = self.compiled.headline(vector, self.start, seed=seed)
             terms = (
-                self.compiled.terms(self.model, vector, self.start, seed=self.seed)
-                if components
-                else {}
+                self.compiled.terms(self.model, vector, self.start, seed=seed) if components else {}
             )
         blocks = self.compiled.split(grad, self.start)
         return Evaluation(

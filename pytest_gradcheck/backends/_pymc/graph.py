@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,12 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 from pymc.pytensorf import rewrite_pregrad
+from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.gradient import NullTypeGradError
+from pytensor.graph.basic import Constant
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.utils import MethodNotDefined, MissingInputError
+from pytensor.scalar.basic import Add
 from pytensor.scan.op import Scan
 
 if TYPE_CHECKING:
@@ -24,9 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOT_IMPLEMENTED",
+    "contents",
     "dependencies",
     "evaluated",
+    "factors",
     "gradients",
+    "rewritten",
     "scanned",
     "term_names",
     "terms",
@@ -49,8 +56,72 @@ def terms(model: Model) -> list[Variable]:
     PyMC rewrites graphs in place and keeps those of a frozen model: a copy is ours alone.
     """
     copies = clone_replace(model.logp(sum=False))
-    rewritten: list[Variable] = rewrite_pregrad([_tensor(term).sum() for term in copies])
-    return rewritten
+    return rewritten([_tensor(term).sum() for term in copies])
+
+
+def factors(density: Variable, count: int) -> list[Variable]:
+    """Return copies of the terms that PyMC added up to a log-density; none where it did not.
+
+    To derive the terms once more would take as long as it took to derive the density.
+    """
+    node = density.owner
+    if count == 1:
+        return list(clone_replace([density]))
+    added = node is not None and isinstance(getattr(node.op, "scalar_op", None), Add)
+    if not added or len(node.inputs) != count:
+        return []
+    return list(clone_replace(list(node.inputs)))
+
+
+def rewritten(scalars: Sequence[Variable]) -> list[Variable]:
+    """Return terms as the samplers rewrite them before they take gradients, in place."""
+    found: list[Variable] = rewrite_pregrad(list(scalars))
+    return found
+
+
+def contents(density: Variable) -> tuple[Any, ...] | None:
+    """Return what a graph computes as a value to compare, ``None`` where that cannot be said.
+
+    Equal contents compute equal values of equal inputs: operations, constants, and the names and
+    types of the inputs are in it. What a shared variable holds may change, so that no graph with
+    one can be said to equal another.
+    """
+    numbers: dict[Variable, int] = {}
+    found: list[Any] = []
+    stack = [density]
+    while stack:
+        variable = stack[-1]
+        node = variable.owner
+        waiting = [] if node is None else [i for i in node.inputs if i not in numbers]
+        if waiting:
+            stack.extend(waiting)
+            continue
+        stack.pop()
+        if variable in numbers:
+            continue
+        if isinstance(variable, SharedVariable):
+            return None
+        numbers[variable] = len(numbers)
+        if node is None:
+            found.append(_leaf(variable))
+        else:
+            inputs = tuple(numbers[i] for i in node.inputs)
+            found.append((node.op, node.outputs.index(variable), inputs, variable.type))
+    try:
+        hash(tuple(found))
+    except TypeError:  # an Op, or a constant, that cannot be compared
+        return None
+    return tuple(found)
+
+
+def _leaf(variable: Variable) -> tuple[Any, ...]:
+    """Return what an input or a constant is."""
+    if not isinstance(variable, Constant):
+        return (variable.name, variable.type)
+    data = variable.data
+    if isinstance(data, np.ndarray) and data.dtype != object:
+        return (variable.type, data.shape, hashlib.sha256(data.tobytes()).digest())
+    return (variable.type, data)
 
 
 def dependencies(outputs: Iterable[Variable]) -> set[Variable]:

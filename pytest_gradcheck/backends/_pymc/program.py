@@ -5,26 +5,27 @@ compiled when they are first asked for: more outputs in one graph would change h
 rewritten, and which of its elements are finite.
 
 Requirements:
-    A model is compiled once per process, mode and choice of parameters; a model that gains or loses
-    variables, or whose variables change shape, is compiled again. The cache must not keep a model
-    alive, so that nothing compiled may hold one.
+    Nothing compiled may hold a model, nor need the one that it was compiled of: an equal one shares
+    it (see `pytest_gradcheck.backends._pymc.cache`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 from pymc import pytensorf
+from pymc.model import core
 
 from pytest_gradcheck.backends._pymc import graph
 from pytest_gradcheck.backends._pymc.mode import choose, default, scope
 from pytest_gradcheck.backends._pymc.seeding import seeded
 from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.progress import working
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,11 +33,9 @@ if TYPE_CHECKING:
     from pymc import Model
     from pytensor.graph.basic import Variable
 
-__all__ = ["Program", "TermValues", "flat", "frozen", "program"]
+__all__ = ["Point", "Program", "TermValues", "flat", "frozen"]
 
 Point = Mapping[str, NDArray[Any]]
-
-_PROGRAMS: WeakKeyDictionary[Model, dict[Any, Program]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,45 +46,21 @@ class TermValues:
     grads: Mapping[str, NDArray[Any] | None]
 
 
-def program(model: Model, start: Point, *, wrt: Sequence[str], mode: object, seed: int) -> Program:
-    """Return the compiled model, compiling it where that has not been done.
-
-    Args:
-        model: the ``pm.Model``.
-        start: the initial point, which gives the shapes and is where the functions are tried.
-        wrt: the names of the parameters; the other variables stay where they start.
-        mode: what the user passed.
-        seed: of the trial.
-
-    Raises:
-        UsageError: an Op has no gradient, or the mode does not exist or cannot be repeated.
-    """
-    choose(mode, 0)  # says what is wrong with it before it serves as a key
-    programs = _PROGRAMS.setdefault(model, {})
-    key = (tuple(wrt), mode)
-    known = programs.get(key)
-    if known is None or known.signature != _signature(model, start):
-        known = programs[key] = Program(model, start, wrt=wrt, mode=mode, seed=seed)
-    return known
-
-
 class Program:
     """Evaluate one model's log-density and its gradient at flat points."""
 
     def __init__(
         self,
         model: Model,
+        density: Variable,
         start: Point,
         *,
         wrt: Sequence[str],
         mode: object,
         seed: int,
     ) -> None:
-        self.signature = _signature(model, start)
-        self._alive = _variables_of(model)  # no other variable may take the identity of one
         self.names = tuple(wrt)
         self.held = tuple(n for n in map(_name, model.continuous_value_vars) if n not in wrt)
-        density = model.logp()
         reached = graph.dependencies([density])
         self.rngs = pytensorf.find_rng_nodes([density])
         with scope("fast"):
@@ -94,7 +69,11 @@ class Program:
         self.choice = choose(mode, scanned)
         self._terms: Any = None
         self._blocks: tuple[tuple[str, ...], ...] = ()
-        self._compile(model, start, seed)
+        self._inputs = list(_variables(model, (*self.names, *self.held)).values())
+        self._scalars = graph.factors(density, len(graph.term_names(model)))
+        self._label = model.name or "model"
+        with working(f"compiling the log-density of '{self._label}'"):
+            self._compile(model, density, start, seed)
 
     def headline(self, vector: NDArray[Any], start: Point, *, seed: int) -> tuple[float, Any]:
         """Return the log-density and its gradient at a flat point, as the sampler sees them."""
@@ -133,10 +112,11 @@ class Program:
             )
         return result
 
-    def _compile(self, model: Model, start: Point, seed: int) -> None:
+    def _compile(self, model: Model, density: Variable, start: Point, seed: int) -> None:
         """Compile the headline and try it; what numpy cannot evaluate gets the default mode."""
         try:
-            self._compile_headline(model, start)
+            with _at_hand(model, density):
+                self._compile_headline(model, start)
             self._try(start, seed)
         except graph.NOT_IMPLEMENTED as error:
             if self.choice.label != "fast" or self.choice.forced:
@@ -181,21 +161,22 @@ class Program:
 
     def _compile_terms(self, model: Model) -> None:
         """Compile one function with the value and the gradient of every term."""
-        wrt = _variables(model, self.names)
-        with scope(self.choice.label), seeded(self.rngs, 0), model:
-            scalars = graph.terms(model)
+        wrt = dict(zip(self.names, self._inputs, strict=False))
+        with (
+            working(f"compiling the terms of '{self._label}'"),
+            scope(self.choice.label),
+            seeded(self.rngs, 0),
+            model,
+        ):
+            scalars = graph.rewritten(self._scalars) if self._scalars else graph.terms(model)
+            self._scalars = []  # rewritten in place
+            grads = [graph.gradients(scalar, list(wrt.values())) for scalar in scalars]
             blocks = [
-                {
-                    name: grad
-                    for name, grad in zip(
-                        wrt, graph.gradients(scalar, list(wrt.values())), strict=True
-                    )
-                    if grad is not None
-                }
-                for scalar in scalars
+                {name: grad for name, grad in zip(wrt, row, strict=True) if grad is not None}
+                for row in grads
             ]
             self._terms = pytensorf.compile(
-                list(_variables(model, (*self.names, *self.held)).values()),
+                self._inputs,
                 [*scalars, *(grad for block in blocks for grad in block.values())],
                 mode=self.choice.mode,
                 on_unused_input="ignore",
@@ -220,16 +201,24 @@ def frozen(value: object) -> NDArray[Any]:
     return array
 
 
-def _signature(model: Model, start: Point) -> tuple[Any, ...]:
-    """Return what a compiled model depends on: its variables, their shapes, its bounds."""
-    shapes = tuple((name, np.shape(value)) for name, value in start.items())
-    return (tuple(map(id, _variables_of(model))), shapes, model.check_bounds)
+@contextmanager
+def _at_hand(model: Model, density: Variable) -> Iterator[None]:
+    """Have the model return its log-density, which takes long to derive, instead of deriving it.
 
-
-def _variables_of(model: Model) -> list[Variable]:
-    """Return every variable and transform that the log-density is made of."""
-    pairs = (*model.rvs_to_values.items(), *model.rvs_to_transforms.items())
-    return [*(part for pair in pairs for part in pair), *model.potentials]
+    A frozen model keeps its own.
+    """
+    if hasattr(core, "FrozenModel") and isinstance(model, core.FrozenModel):
+        yield
+        return
+    names = vars(model)
+    derive = model.logp
+    names["logp"] = lambda *args, **options: (
+        derive(*args, **options) if args or options else density
+    )
+    try:
+        yield
+    finally:
+        del names["logp"]
 
 
 def _variables(model: Model, names: Sequence[str]) -> dict[str, Variable]:

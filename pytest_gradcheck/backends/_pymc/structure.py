@@ -2,8 +2,9 @@
 
 Requirements:
     The structure of a model is the same text under every version of PyMC, so that a baseline
-    survives an upgrade: names of distributions and transforms, dimensions, and a hash of the data.
-    Shapes of the parameters are not in it; they are compared by themselves.
+    survives an upgrade: names of distributions and transforms, dimensions, shape, dtype and a hash
+    of the data, in the form that `pytest_gradcheck.drift.variables` reads. Shapes of the parameters
+    are not in it; they are compared by themselves.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ def structure(model: Model) -> dict[str, str]:
     """Return one line for each variable, data container and potential, by name."""
     lines = {rv.name: _free(model, rv) for rv in model.free_RVs}
     for rv in model.observed_RVs:
-        lines[rv.name] = f"{_distribution(rv)} observed {_data(model.rvs_to_values[rv])}"
-    for data in model.data_vars:
-        lines.setdefault(data.name, f"Data {_data(data)}")
+        data = _data(model.rvs_to_values[rv])
+        lines[rv.name] = "; ".join([_distribution(rv), "observed", *data])
+    for container in model.data_vars:
+        lines.setdefault(container.name, "; ".join(["Data", *_data(container)]))
     for potential in model.potentials:
         lines[potential.name] = "Potential"
     return lines
@@ -73,15 +75,18 @@ def facts(
 
 
 def _free(model: Model, rv: Variable) -> str:
-    """Return distribution, transform and dimensions of a free variable."""
+    """Return distribution, transform, dimensions and parameter of a free variable."""
     parts = [_distribution(rv)]
     transform = model.rvs_to_transforms.get(rv)
     if transform is not None:
-        parts.append(_transform(transform))
+        parts.append(f"transform {_transform(transform)}")
     dims = model.named_vars_to_dims.get(rv.name)
     if dims:
         parts.append(f"dims ({', '.join(map(str, dims))})")
-    return ", ".join(parts)
+    parameter = model.rvs_to_values[rv].name
+    if parameter != rv.name:
+        parts.append(f"parameter {parameter}")
+    return "; ".join(parts)
 
 
 def _transform(transform: Transform) -> str:
@@ -101,12 +106,16 @@ def _distribution(rv: Variable) -> str:
     return type(op).__name__.removeprefix("_").removesuffix("RV")
 
 
-def _data(variable: Variable) -> str:
-    """Return shape and hash of observed values."""
+def _data(variable: Variable) -> list[str]:
+    """Return shape, dtype and hash of observed values."""
     value = _value(variable)
     if value is None:
-        return "minibatch"
-    return f"{_shape(value)} sha256:{hashlib.sha256(_rounded(value)).hexdigest()[:12]}"
+        return ["minibatch"]
+    return [
+        f"shape {_shape(value)}",
+        f"dtype {value.dtype.name}",
+        f"values {hashlib.sha256(_rounded(value)).hexdigest()[:12]}",
+    ]
 
 
 def _rounded(value: NDArray[Any]) -> bytes:

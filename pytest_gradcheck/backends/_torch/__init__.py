@@ -8,6 +8,8 @@ Requirements:
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from pytest_gradcheck.backends._torch.captured import data_of
@@ -15,6 +17,7 @@ from pytest_gradcheck.backends._torch.evaluate import Evaluator
 from pytest_gradcheck.backends._torch.loss import check_callable
 from pytest_gradcheck.backends._torch.source import read
 from pytest_gradcheck.backends._torch.state import belongings
+from pytest_gradcheck.backends._torch.streams import stream_name
 from pytest_gradcheck.backends._torch.views import TensorView
 from pytest_gradcheck.errors import UsageTypeError
 from pytest_gradcheck.records import Objective
@@ -91,6 +94,7 @@ def objective(
         value_and_grad=evaluator.value_and_grad,
         value=evaluator.value,
         seed=seed,
+        stream=partial(stream_name, read_source.tensors),
         facts=facts,
         packages={"torch": str(torch.__version__)},
     )

@@ -76,8 +76,14 @@ class Evaluator:
         components: bool = True,
         precision: Precision = "native",
         jitter: Jitter | None = None,
+        seed: int | None = None,
     ) -> Evaluation:
         """Return the loss, its gradients, and those of its components."""
+        if seed is not None and seed != self.seed:
+            other = replace(self, mine=self.mine.reseeded(), seed=seed)
+            return other.value_and_grad(
+                point, components=components, precision=precision, jitter=jitter
+            )
 
         def work(wide: bool) -> Evaluation:  # noqa: FBT001 - work has the one argument
             if jitter is None:

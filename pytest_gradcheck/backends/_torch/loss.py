@@ -3,7 +3,7 @@
 Requirements:
     Whatever a loss may return by mistake gets one sentence that names it and says what to do. What
     the closure raises itself reaches the user as it is, with our context noted on it. NaN is no
-    mistake: it is for the checks to find.
+    mistake: it is for the checks to find. ``weights`` with more than one element is no component.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import torch
 
 from pytest_gradcheck.errors import UsageError, UsageTypeError
+from pytest_gradcheck.weighing import weights
 
 __all__ = ["Terms", "check_callable", "noted", "terms_of"]
 
@@ -130,6 +131,9 @@ def _components(result: Mapping[object, object], what: str) -> dict[str, torch.T
     components = {}
     for key, value in result.items():
         name = str(key)
+        if name == "weights" and isinstance(value, torch.Tensor) and value.numel() != 1:
+            weights(value)  # how samples count, which is no term of the loss
+            continue
         if not name.strip():
             msg = (
                 f"{what} has a component with the empty name {key!r}; every component needs a name"
@@ -140,6 +144,9 @@ def _components(result: Mapping[object, object], what: str) -> dict[str, torch.T
             raise UsageError(msg)
         keys[name] = key
         components[name] = _scalar(value, f"component '{name}' of {what}")
+    if not components:
+        msg = f"{what} holds weights alone; return a component beside them: {{'loss': ...}}"
+        raise UsageError(msg)
     return components
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,6 +44,15 @@ class Belongings:
     modules: tuple[torch.nn.Module, ...]
     leaves: tuple[torch.Tensor, ...]
     streams: tuple[Stream, ...]
+
+    def reseeded(self) -> Belongings:
+        """Return the same objects, to be seeded as well where they are generators."""
+
+        def start(stream: Stream) -> Stream:
+            reseed = stream.reseed
+            return stream if reseed is None else replace(stream, seed=reseed)
+
+        return replace(self, streams=tuple(map(start, self.streams)))
 
     def rescaled(self) -> list[torch.Tensor]:
         """Return the weights that an embedding with ``max_norm`` rescales as it reads them."""

@@ -1,0 +1,60 @@
+"""Tell in a few lines what failed in a call: what the short reports show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_gradcheck.explain import explain, finding_lines
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.reporters import ReportEntry
+
+__all__ = ["story", "story_of"]
+
+
+def story(entry: ReportEntry, *, most: int = 40) -> list[str]:
+    """Return what failed in a call, as its test said it.
+
+    Args:
+        entry: of the call.
+        most: lines.
+    """
+    verdict = entry.verdict
+    if verdict is None:
+        return [_plain(entry)]
+    if not verdict.failures:  # drift that is tolerated, or re-recorded
+        drift = verdict.result("drift")
+        names = {p.name for p in verdict.measurement.native.parameters}
+        found = list(finding_lines(drift, names)) if drift and drift.findings else []
+        return _cut([_plain(entry), *found], most)
+    return _cut(explain(verdict), most)
+
+
+def story_of(entry: ReportEntry, check: str, *, most: int = 4) -> list[str]:
+    """Return what one check of a call found: which test, the first findings, the probable cause.
+
+    Args:
+        entry: of the call.
+        check: by name.
+        most: findings.
+    """
+    lines = [f"{check}: {entry.title}"]
+    result = entry.verdict.result(check) if entry.verdict else None
+    if result is None or entry.verdict is None:
+        return lines
+    names = {p.name for p in entry.verdict.measurement.native.parameters}
+    lines += _cut(list(finding_lines(result, names)), most)
+    return [*lines, *(f"cause: {sentence}" for sentence in result.diagnosis)]
+
+
+def _plain(entry: ReportEntry) -> str:
+    """Return what is known of a call without its verdict."""
+    what = ", ".join(entry.failed) or ("drift" if entry.drifted else entry.baseline)
+    return f"{entry.title}: {what}{f': {entry.reason}' if entry.reason else ''}"
+
+
+def _cut(lines: list[str], most: int) -> list[str]:
+    """Return at most so many lines, saying how many more there are."""
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], f"  ... and {len(lines) - most + 1} more"]

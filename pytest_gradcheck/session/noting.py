@@ -1,0 +1,68 @@
+"""Note on the desk what has no baseline: comparisons of estimators and sweeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_gradcheck.explain import explain
+from pytest_gradcheck.records import CheckResult, Verdict
+from pytest_gradcheck.reporters.plain import plain_lines
+from pytest_gradcheck.serialize import to_json
+from pytest_gradcheck.session.ledger import Call
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.estimators import Comparison
+    from pytest_gradcheck.session.run import Desk, Run
+    from pytest_gradcheck.sweep import Sweep
+
+__all__ = ["note_comparison", "note_sweep"]
+
+
+def note_comparison(run: Run, desk: Desk, found: Comparison) -> None:
+    """Note a comparison for the reports."""
+    verdict = Verdict(
+        name=_label(desk, "compare"),
+        measurement=found.measurement,
+        results=(),
+        tables=(found.table,),
+    )
+    _note(run, desk, verdict)
+
+
+def note_sweep(run: Run, desk: Desk, found: Sweep) -> str:
+    """Note a sweep for the reports, and return its story."""
+    result = CheckResult(
+        check="sweep",
+        outcome="passed" if found.passed else "failed",
+        findings=found.findings,
+    )
+    verdict = Verdict(
+        name=_label(desk, "sweep"),
+        measurement=found.stops[0].measurement,
+        results=(result,),
+        limits={name: f"{limit:g}" for name, limit in found.limits.items()},
+        tables=(found.table,),
+    )
+    _note(run, desk, verdict)
+    return "\n".join([*explain(verdict), "", *plain_lines(found.table)])
+
+
+def _label(desk: Desk, kind: str) -> str:
+    """Return the name of the next study of a kind within its test."""
+    number = 1 + sum(call.name.partition(" ")[0] == kind for call in desk.calls)
+    return kind if number == 1 else f"{kind} {number}"
+
+
+def _note(run: Run, desk: Desk, verdict: Verdict) -> None:
+    """Put a call on the desk that compares with no baseline."""
+    told = run.settings.reports or not verdict.passed
+    desk.calls.append(
+        Call(
+            name=verdict.name,
+            path="",
+            key="",
+            failed=[result.check for result in verdict.failures],
+            seconds=verdict.measurement.seconds,
+            verdict=to_json(verdict) if told else None,
+        )
+    )

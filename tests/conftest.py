@@ -1,0 +1,12 @@
+"""What holds for every test: what it runs never writes to the machine that runs it."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _not_on_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what GitHub Actions sets, so that runs inside of tests leave its summary alone."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
