@@ -26,11 +26,13 @@ if TYPE_CHECKING:
         PerturbationStability,
         Reaches,
     )
+    from pytest_gradcheck.elsewhere import record_gradients
     from pytest_gradcheck.errors import (
         BaselineError,
         GradientError,
         MissingExtraError,
         PrecisionError,
+        RankError,
         UsageError,
     )
     from pytest_gradcheck.estimators import Comparison
@@ -66,6 +68,8 @@ __all__ = [
     "PerturbationStability",
     "PrecisionError",
     "Probe",
+    "RankError",
+    "RankPool",
     "Reaches",
     "Replicates",
     "Sweep",
@@ -77,6 +81,7 @@ __all__ = [
     "measure_gradients",
     "points",
     "posterior_points",
+    "record_gradients",
     "replicate_gradients",
     "sweep_gradients",
     "weights",
@@ -106,7 +111,10 @@ _HOMES = {
     "GradientError": "errors",
     "MissingExtraError": "errors",
     "PrecisionError": "errors",
+    "RankError": "errors",
     "UsageError": "errors",
+    "RankPool": "ranks",
+    "record_gradients": "elsewhere",
     "GradCheck": "session.fixture",
     "Measurement": "records",
     "Verdict": "records",

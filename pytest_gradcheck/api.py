@@ -5,28 +5,36 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
-import numpy as np
-
 from pytest_gradcheck import backends
 from pytest_gradcheck.checks.drift import compare, moved_parameters, recordable
 from pytest_gradcheck.checks.validate import count, number
-from pytest_gradcheck.drift.structure import structure_findings
 from pytest_gradcheck.errors import GradientError, UsageTypeError
 from pytest_gradcheck.explain import explain
 from pytest_gradcheck.judge import judge, with_drift
 from pytest_gradcheck.kink import on_a_kink
 from pytest_gradcheck.limits import Limits, parse
 from pytest_gradcheck.limits.vocabulary import LimitOptions
-from pytest_gradcheck.measure import measure, samples
+from pytest_gradcheck.measure import measure
+from pytest_gradcheck.measure import samples as _samples
 from pytest_gradcheck.plan import Perturbation, Plan
 from pytest_gradcheck.point import at_point
+from pytest_gradcheck.recording import stored_point
+from pytest_gradcheck.records import Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_gradcheck.records import Measurement, Objective, ParameterStats, Verdict
+    from pytest_gradcheck.records import Objective, ParameterStats, Verdict
 
-__all__ = ["Probe", "assert_gradients", "check_gradients", "judged", "measure_gradients", "source"]
+__all__ = [
+    "Probe",
+    "assert_gradients",
+    "check_gradients",
+    "judged",
+    "measure_gradients",
+    "source",
+    "split",
+]
 
 
 class BackendOptions(TypedDict, total=False):
@@ -69,7 +77,8 @@ def check_gradients(
     """Measure and judge the gradients of a model.
 
     Args:
-        model: an ``nn.Module``, a ``pm.Model``, or a mapping of names to tensors or arrays.
+        model: an ``nn.Module``, a ``pm.Model``, or a mapping of names to tensors or arrays; or a
+            `Measurement` that was made elsewhere.
         loss: torch: a function of no arguments that returns a scalar or named components.
         baseline: an earlier measurement to compare with.
         **options: ``value_and_grad``, ``at``, ``wrt``, ``name``, ``seed``, ``mode``, ``data``, and
@@ -91,9 +100,11 @@ def check_gradients(
         >>> verdict.passed, verdict.measurement.norm
         (True, 5.0)
     """
-    given, written = _split(options)
+    given, written = split(options)
     limits = parse(("the call", written))
-    return judged(source(model, loss, **given), limits, baseline=baseline)
+    from pytest_gradcheck.elsewhere import subject
+
+    return judged(subject(model, loss, given), limits, baseline=baseline)
 
 
 def assert_gradients(
@@ -122,7 +133,7 @@ def measure_gradients(
         loss: as for `check_gradients`.
         **options: the same, without limits.
     """
-    given, written = _split(options)
+    given, written = split(options)
     if written:
         names = ", ".join(written)
         msg = (
@@ -144,31 +155,37 @@ def source(
 
 
 def judged(
-    objective: Objective,
+    objective: Objective | Measurement,
     limits: Limits,
     *,
     baseline: Measurement | None = None,
     name: str = "",
     top: int = 20,
     keep: bool = False,
+    histogram: bool = False,
 ) -> Verdict:
     """Measure an objective, judge it, and compare it with its baseline where there is one.
 
-    Where the starting point moved and the baseline kept the whole point, the gradient is compared
-    at the old point. With `keep` the measurement has all that a baseline needs.
+    A measurement is judged as it is.
+
+    Where the start moved and the baseline kept the whole point, the gradient is compared there.
+    With `keep` the measurement has all a baseline needs, with `histogram` the sizes of elements.
     """
     plan = limits.plan(top=top, baseline=keep or baseline is not None)
-    measurement = measure(objective, plan)
+    plan = dataclasses.replace(plan, histogram=histogram)
+    measurement = objective if isinstance(objective, Measurement) else measure(objective, plan)
     verdict = judge(measurement, limits, name=name)
     if baseline is None or not limits.drift:
         return verdict
     if not baseline.allowances:
         baseline = recordable(baseline)
     result = compare(measurement, baseline, min_drift=limits.min_drift)
+    if isinstance(objective, Measurement):
+        return with_drift(verdict, result, baseline)
     if result.reason == "drift":
         kink = on_a_kink(objective, measurement, baseline, limits.min_drift)
         result = dataclasses.replace(result, diagnosis=(*result.diagnosis, *kink))
-    stored = _stored_point(objective, measurement, baseline)
+    stored = stored_point(objective, measurement, baseline)
     if stored is not None:
         there = measure(at_point(objective, stored), plan)
         result = compare(there, baseline, min_drift=limits.min_drift)
@@ -179,24 +196,7 @@ def judged(
     return with_drift(verdict, result, baseline)
 
 
-def _stored_point(
-    objective: Objective, measurement: Measurement, baseline: Measurement
-) -> dict[str, object] | None:
-    """Return the baseline's own point if the model no longer starts there and it was kept."""
-    values = baseline.point.values
-    if values is None or structure_findings(measurement, baseline):
-        return None
-    if not moved_parameters(measurement, baseline):
-        return None
-    point: dict[str, object] = {}
-    start = 0
-    for name, view in objective.point.items():
-        point[name] = np.array(values[start : start + view.size]).reshape(view.shape)
-        start += view.size
-    return point
-
-
-def _split(options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def split(options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return what describes the objective, and the limits."""
     given = {k: v for k, v in options.items() if k in _SOURCE}
     return given, {k: v for k, v in options.items() if k not in _SOURCE}
@@ -245,6 +245,3 @@ class Probe:
         )
         found = _samples(self._objective, self.measurement.native, wanted)
         return Probe(self._objective, dataclasses.replace(self.measurement, samples=found))
-
-
-_samples = samples

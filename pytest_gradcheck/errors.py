@@ -13,6 +13,7 @@ __all__ = [
     "GradientError",
     "MissingExtraError",
     "PrecisionError",
+    "RankError",
     "UsageError",
     "UsageTypeError",
 ]
@@ -40,6 +41,10 @@ class BaselineError(UsageError):
 
 class PrecisionError(UsageError):
     """Report that an objective cannot be evaluated in the precision asked for, and why."""
+
+
+class RankError(UsageError):
+    """Report a rank of a distributed run that did not do its part, and why."""
 
 
 class GradientDriftWarning(UserWarning):

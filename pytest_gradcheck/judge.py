@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from pytest_gradcheck.checks.ranks import RanksAgree
 from pytest_gradcheck.records import CheckResult, Measurement, Verdict
 
 if TYPE_CHECKING:
@@ -21,10 +22,13 @@ def judge(measurement: Measurement, limits: Limits, *, name: str = "") -> Verdic
         limits: that hold for it.
         name: of the call within its test.
     """
+    # Several ranks are held against each other wherever there are any: nobody has to ask for it.
+    several = "ranks" in measurement.facts
+    checks = (*limits.checks, RanksAgree()) if several else limits.checks
     return Verdict(
         name=name,
         measurement=measurement,
-        results=tuple(check.judge(measurement) for check in limits.checks),
+        results=tuple(check.judge(measurement) for check in checks),
         limits=limits.text(),
     )
 

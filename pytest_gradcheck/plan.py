@@ -50,6 +50,7 @@ class Plan:
         perturbation, directions: extra evaluations, or ``None``.
         replicates: the gradient under that many seeds; 0 for none.
         shadow: also the gradient in float64, where the model's own precision is another one.
+        histogram: also how the sizes of the elements are distributed, for reports that show it.
     """
 
     top: int = 20
@@ -57,3 +58,4 @@ class Plan:
     directions: Directions | None = None
     replicates: int = 0
     shadow: bool = False
+    histogram: bool = False

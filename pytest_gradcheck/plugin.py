@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_gradcheck.session import settings, xdist
+from pytest_gradcheck.session import ranks, settings, xdist
 from pytest_gradcheck.session.fixture import grad_snapshot, gradcheck
 from pytest_gradcheck.session.run import RUN, Run
 from pytest_gradcheck.session.waiting import waiting_on
@@ -63,22 +63,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="write a report; the suffix tells the format: .json .jsonl .md .pkl "
+        help="write a report; the suffix tells the format: .json .jsonl .md .html .pkl "
         ".codequality.json; repeatable",
     )
     group.addoption(
         "--grad-top", type=int, default=20, metavar="N", help="rows in tables (default: 20)"
     )
+    group.addoption(
+        "--grad-rank-timeout",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="how long the ranks of 'torchrun -m pytest' wait for each other (default: 300)",
+    )
     for name in settings.LIMITS:
         parser.addini(settings.PREFIX + name, f"the limit {name} for all tests", default=None)
 
 
+@pytest.hookimpl(trylast=True)  # the terminal must be there to be taken away from other ranks
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings and start a run."""
     config.addinivalue_line("markers", _MARKER)
     run = config.stash[RUN] = Run(settings.read(config))
     if not run.settings.worker:
         config.pluginmanager.register(Listener(run), "gradcheck-listener")
+    if run.settings.rank is not None:
+        ranks.join(config, run.settings)
     if xdist.active(config):
         bridge = xdist.Worker(run) if run.settings.worker else xdist.Controller(run)
         config.pluginmanager.register(bridge, "gradcheck-xdist")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.records import ArrayView, Evaluation, Objective
+    from pytest_gradcheck.records import ArrayView, Collective, Evaluation, Objective
 
 __all__ = [
     "CHUNK",
@@ -117,6 +117,7 @@ def at_point(objective: Objective, at: object) -> Objective:
         },
         value_and_grad=value_and_grad,
         value=value,
+        collective=objective.collective and objective.collective.whole(fixed),
     )
 
 
@@ -171,9 +172,29 @@ def direction(objective: Objective, *, seed: int) -> dict[str, NDArray[np.float6
 
 def perturbation_scales(objective: Objective) -> dict[str, float]:
     """Return the RMS of every parameter's finite values, at least ``objective.min_scale``."""
+    if objective.collective is not None:
+        return _joined_scales(objective, objective.collective)
     return {
         name: max(_rms(to_numpy(view)), objective.min_scale)
         for name, view in objective.point.items()
+    }
+
+
+def _joined_scales(objective: Objective, ranks: Collective) -> dict[str, float]:
+    """Return the RMS of every parameter over all ranks."""
+    from pytest_gradcheck.stats.joined import added_lengths
+
+    lengths, bad = [], []
+    for name, view in objective.point.items():
+        values = to_numpy(view)
+        finite = values[np.isfinite(values)]
+        lengths.append(_rms(values) * math.sqrt(finite.size) if ranks.owns(name) else 0.0)
+        bad.append(float(values.size - finite.size) if ranks.owns(name) else 0.0)
+    whole, lost = added_lengths(lengths, ranks), ranks.add(np.array(bad)).tolist()
+    rows = zip(objective.point.items(), whole, lost, strict=True)
+    return {
+        name: max(length / math.sqrt(max(view.size - gone, 1)), objective.min_scale)
+        for (name, view), length, gone in rows
     }
 
 
@@ -184,11 +205,15 @@ def jittered(objective: Objective, *, eps: float, seed: int) -> dict[str, NDArra
     every one in a space of unit scale, moves by ``eps * max(|x|, 1) * U(-1, 1)``.
     """
     rng = np.random.default_rng(seed)
+    ranks = objective.collective
+    points = {name: to_numpy(view) for name, view in objective.point.items()}
+    some = np.array([float(values.any()) for values in points.values()])
+    some = some if ranks is None else ranks.largest(some)
     moved = {}
-    for name, view in objective.point.items():
-        values = to_numpy(view)
+    for (name, view), anywhere in zip(objective.point.items(), some, strict=True):
+        values = points.pop(name)
         size = np.abs(values)
-        if objective.min_scale >= 1.0 or not size.any():
+        if objective.min_scale >= 1.0 or not anywhere:
             size = np.maximum(size, 1.0)
         moved[name] = values + eps * size * rng.uniform(-1.0, 1.0, view.shape)
     return moved

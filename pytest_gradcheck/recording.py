@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from pytest_gradcheck.checks.drift import moved_parameters
 from pytest_gradcheck.drift.allowance import (
     NUMERICALLY_ZERO,
     allowances,
     replicate_allowances,
 )
+from pytest_gradcheck.drift.structure import structure_findings
 from pytest_gradcheck.measure import measure
 from pytest_gradcheck.measure.noise import measure_noise, replicate_noise
 
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_gradcheck.limits import Limits
     from pytest_gradcheck.records import Measurement, Objective
 
-__all__ = ["record", "recorded", "sensitivity"]
+__all__ = ["record", "recorded", "sensitivity", "stored_point"]
 
 
 def record(objective: Objective, limits: Limits) -> Measurement:
@@ -64,3 +68,20 @@ def sensitivity(baseline: Measurement) -> tuple[float, str]:
         tier, allowed = baseline.shadow, baseline.shadow_allowances
     counting = [p.name for p in tier.parameters if p.norm > NUMERICALLY_ZERO * tier.norm]
     return max(((allowed.get(name, 0.0), name) for name in counting), default=(0.0, ""))
+
+
+def stored_point(
+    objective: Objective, measurement: Measurement, baseline: Measurement
+) -> dict[str, object] | None:
+    """Return the baseline's own point if the model no longer starts there and it was kept."""
+    values = baseline.point.values
+    if values is None or structure_findings(measurement, baseline):
+        return None
+    if not moved_parameters(measurement, baseline):
+        return None
+    point: dict[str, object] = {}
+    start = 0
+    for name, view in objective.point.items():
+        point[name] = np.array(values[start : start + view.size]).reshape(view.shape)
+        start += view.size
+    return point

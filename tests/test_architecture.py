@@ -27,6 +27,8 @@ ALLOWED = {
     "arviz": ("backends/_pymc/",),
     "syrupy": ("snapshot.py",),
     "hypothesis": ("strategies.py",),
+    "jinja2": ("reporters/html/",),
+    "markupsafe": ("reporters/html/",),
     "pytest": PYTEST_LAYER,
     "_pytest": PYTEST_LAYER,
     "xdist": ("session/xdist.py",),

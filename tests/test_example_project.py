@@ -18,7 +18,7 @@ PYMC = ("tracking",)
 CAUSES = {
     "tracking-sign": "dir_hmm_mu_raw: sign flipped",
     "tracking-twice": "component y_obs x2, the others unchanged",
-    "routing-weights": "[component best]  share 1.000",
+    "routing-weights": "one sample carries the weight of each instance",
     "causal-sum": "component reconstruction x32, the others unchanged",
     "causal-inputs": "the inputs are not standardised",
     "priority-variance": "component variance x10, the others unchanged",

@@ -66,7 +66,8 @@ def test_a_flipped_sign_is_told_with_its_cause() -> None:
     verdict = drifted(measured({**W, "b": [0.0, -4.0]}))
     assert explain(verdict) == [
         "gradients of 'mlp' (arrays): 1 of 4 checks failed",
-        "  drift [b]  norm 4 -> 4, relative distance 2, allowed 1e-07, cosine -1",
+        "  drift       baseline -> now  distance  allowed  cosine",
+        "    b                4 -> 4           2    1e-07      -1",
         "  cause: b: sign flipped",
         (
             "  cause: the loss is unchanged: look at the backward pass "
@@ -83,12 +84,11 @@ def test_the_first_of_several_parameters_is_marked() -> None:
     now = measured({"layer.weight": [6.0, 0.0], "b": [0.0, -4.0]})
     was = measured({"layer.weight": [3.0, 0.0], "b": [0.0, 4.0]})
     lines = explain(drifted(now, was))
-    assert lines[1:3] == [
-        (
-            "  drift [b]             norm 4 -> 4, relative distance 2, allowed 1e-07, cosine -1"
-            "  <- first in backward order"
-        ),
-        "  drift [layer.weight]  norm 3 -> 6, relative distance 1, allowed 1e-07, cosine 1",
+    assert lines[1:5] == [
+        "  drift, > is the first in backward order",
+        "                  baseline -> now  distance  allowed  cosine",
+        "  > b                    4 -> 4           2    1e-07      -1",
+        "    layer.weight         3 -> 6           1    1e-07       1",
     ]
 
 
@@ -97,9 +97,10 @@ def test_numbers_beside_the_parameters_have_no_order() -> None:
     terms = {"a": (1.0, W), "b": (1.0, W)}
     moved = {"a": (2.0, W), "b": (1.0, W)}
     lines = explain(drifted(measured(terms=moved), measured(terms=terms)))
-    assert [line.partition("  value")[0] for line in lines[1:3]] == [
-        "  drift [loss]         2 -> 3, relative change 0.5, allowed 1e-07",
-        "  drift [component a]",
+    assert lines[1:4] == [
+        "  drift                baseline -> now  distance  allowed  cosine",
+        "    loss                      2 -> 3         0.5    1e-07",
+        "    component a value         1 -> 2           1    2e-07",
     ]
     assert "backward order" not in "\n".join(lines)
 
@@ -238,4 +239,43 @@ def test_the_message_of_a_nan_says_where_it_is() -> None:
         "gradients of 'roots' (arrays): 1 of 2 checks failed",
         "  finite [w]  1 / 2 NaN at [0]",
     ]
-    assert explain(verdict)[-1].startswith("  hint: a finite value with a non-finite gradient")
+    assert explain(verdict)[-2].startswith("  hint: a finite value with a non-finite gradient")
+
+
+def test_every_line_fits_a_narrow_terminal() -> None:
+    """At 80 columns no line may be longer, and names must keep both of their ends."""
+    layers = ("encoder.layers.11.attention.projection.weight", "decoder.out")
+    grads = {name: [3.0, 4.0] for name in layers}
+    now = measured({name: [1.234567e-8, -4.0] for name in layers})
+    lines = explain(drifted(now, measured(grads)), width=76)
+    assert max(map(len, lines)) <= 76
+    row = next(line for line in lines if line.startswith("    encoder"))
+    assert row.split()[0].endswith(".weight")
+    assert ".11." in row.split()[0]
+
+
+def test_verbose_keeps_names_whole() -> None:
+    """Whoever asks for more must get each name at its full length."""
+    name = "encoder.layers.11.attention.projection.weight"
+    verdict = drifted(measured({name: [1.0]}), measured({name: [2.0]}))
+    lines = explain(verdict, verbose=True, width=76)
+    assert any(line.startswith(f"    {name} ") for line in lines)
+
+
+def test_a_command_is_never_broken() -> None:
+    """A command must stand on one line, to be copied."""
+    hint = f"record it with: pytest tests/{'x' * 90}.py::test --grad-baseline-update"
+    verdict = replace(
+        judge(measured(), parse()), results=(failed(Finding(subject="a", text="b"), hints=(hint,)),)
+    )
+    assert explain(verdict, width=76)[-1] == f"  hint: {hint}"
+
+
+def test_many_notes_leave_room_for_the_findings() -> None:
+    """However much there is to say beside the findings, some of them must be shown."""
+    findings = tuple(Finding(subject=f"p{i}", text="too large") for i in range(60))
+    now = replace(measured(), notes=tuple(f"note {i}" for i in range(60)))
+    lines = explain(replace(judge(now, parse()), results=(failed(*findings),)))
+    assert len(lines) == MAX_LINES
+    assert sum("too large" in line for line in lines) == 7
+    assert sum("-v shows all" in line for line in lines) == 2

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from pytest_gradcheck.session.fixture import GradCheck
+from torch import Tensor
 
 from models import causal
 
@@ -48,3 +51,14 @@ def test_penalty_ignores_sample_size(gradcheck: GradCheck) -> None:
     once = gradcheck.measure({"codes": codes}, lambda: causal.entanglement(codes))
     doubled = gradcheck.measure({"codes": twice}, lambda: causal.entanglement(twice))
     assert doubled.value == pytest.approx(once.value)
+
+
+def test_scale_of_the_inputs_does_not_matter(gradcheck: GradCheck) -> None:
+    """In whatever unit heights and yields come, the same gradient follows."""
+    learner, raw = causal.small_learner(), causal.weather()
+
+    def at(unit: float) -> tuple[causal.StructureLearner, Callable[[], dict[str, Tensor]]]:
+        observed = causal.standardise(unit * raw)
+        return learner, lambda: learner.losses(observed)
+
+    gradcheck.sweep({"unit": [0.001, 1.0, 1000.0]}, at, max_norm_ratio=1.001, min_cosine=0.99)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from pytest_gradcheck.session.fixture import GradCheck
 from torch import Tensor
@@ -55,3 +57,14 @@ def test_in_use(gradcheck: GradCheck, net: PriorityNet, batch: tuple[Tensor, Ten
     """With running statistics instead of the batch's own, the network stays trainable."""
     net.eval()
     gradcheck(net, lambda: priority.losses(net, *batch))
+
+
+def test_batch_size_hardly_matters(gradcheck: GradCheck, net: PriorityNet) -> None:
+    """Normalised over twice or four times as many cases, the gradient keeps its size."""
+
+    def at(batch: int) -> tuple[PriorityNet, Callable[[], dict[str, Tensor]]]:
+        drawn = priority.cases(batch)
+        return net, lambda: priority.losses(net, *drawn)
+
+    sizes = [priority.BATCH, 2 * priority.BATCH, 4 * priority.BATCH]
+    gradcheck.sweep({"batch": sizes}, at, max_norm_ratio=1.5)

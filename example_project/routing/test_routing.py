@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from pytest_gradcheck.session.fixture import GradCheck
@@ -41,3 +43,47 @@ def test_weights_average_out(gradcheck: GradCheck) -> None:
         return routing.surrogate(routing.max_k(torch.ones_like(rollouts.reward)), rollouts)
 
     assert gradcheck.measure(policy, losses).norm == 0
+
+
+@pytest.mark.gradcheck(replicates=8, max_cv=0.8, max_weight=8.0)
+@pytest.mark.parametrize("loss", routing.LOSSES)
+def test_rollouts_share_the_weight(gradcheck: GradCheck, loss: str) -> None:
+    """Under any seed the gradient is of much the same size, and no rollout outweighs the others.
+
+    Advantages have both signs, which the effective sample size is not made for.
+    """
+    policy, cities = routing.small_policy(), routing.instances()
+
+    def losses() -> dict[str, Tensor]:
+        rollouts = policy.rollouts(cities, routing.ROLLOUTS)
+        weights = routing.LOSSES[loss](rollouts.reward)
+        return {**routing.surrogate(weights, rollouts), "weights": weights}
+
+    gradcheck(policy, losses, min_ess=1.5 if loss == "max_k" else None)
+
+
+def test_a_baseline_reduces_the_variance(gradcheck: GradCheck) -> None:
+    """Holding each rollout against the others leaves the mean gradient, and little of its noise."""
+    policy, cities = routing.small_policy(), routing.instances()
+    others = routing.ROLLOUTS / (routing.ROLLOUTS - 1)  # the mean without the rollout itself
+
+    def weighted(weigh: Callable[[Tensor], Tensor]) -> Callable[[], Tensor]:
+        def loss() -> Tensor:
+            rollouts = policy.rollouts(cities, routing.ROLLOUTS)
+            return sum(
+                routing.surrogate(weigh(rollouts.reward), rollouts).values(), torch.zeros(())
+            )
+
+        return loss
+
+    found = gradcheck.compare(
+        policy,
+        {
+            "none": weighted(lambda reward: reward),
+            "leave-one-out": weighted(lambda reward: others * routing.shared_baseline(reward)),
+        },
+    )
+    assert found.same_mean, found
+    ratio = found["leave-one-out"].variance_ratio
+    assert ratio.high is not None
+    assert ratio.high < 0.1, found

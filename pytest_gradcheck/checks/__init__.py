@@ -13,6 +13,7 @@ from pytest_gradcheck.checks.finite import Finite
 from pytest_gradcheck.checks.norm import NormBounds
 from pytest_gradcheck.checks.numeric import Numeric
 from pytest_gradcheck.checks.perturbation import PerturbationStability
+from pytest_gradcheck.checks.ranks import RanksAgree
 from pytest_gradcheck.checks.reaches import Reaches
 from pytest_gradcheck.checks.replicates import Concentration
 
@@ -28,6 +29,7 @@ __all__ = [
     "NormBounds",
     "Numeric",
     "PerturbationStability",
+    "RanksAgree",
     "Reaches",
 ]
 

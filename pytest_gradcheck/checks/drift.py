@@ -22,9 +22,9 @@ from pytest_gradcheck.drift.allowance import (
     fixed_allowances,
     point_allowed,
     replicate_allowances,
-    spread_allowed,
 )
 from pytest_gradcheck.drift.diagnose import diagnose
+from pytest_gradcheck.drift.mixing import kept, mixed
 from pytest_gradcheck.drift.replicates import (
     distribution_findings,
     other_draws,
@@ -32,19 +32,16 @@ from pytest_gradcheck.drift.replicates import (
     replicate_findings,
     replicate_structure,
 )
+from pytest_gradcheck.drift.spread import spread_findings
 from pytest_gradcheck.drift.structure import structure_findings
 from pytest_gradcheck.drift.tier import gap, gradient, tiers, values
-from pytest_gradcheck.records import POINT_STORED, CheckResult, Finding, GradientStats
+from pytest_gradcheck.records import POINT_STORED, CheckResult, Finding
 from pytest_gradcheck.stats.sketch import distance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from pytest_gradcheck.records import Measurement, Sample
+    from pytest_gradcheck.records import Measurement
 
 __all__ = ["compare", "moved_parameters", "recordable", "refreshed", "walked"]
-
-_SAME_VALUE = 1e-6  # relative change of the value at a draw up to which it is the same draw
 
 ACCEPT = "if the change is intended, run again with --grad-baseline-update and review the diff"
 
@@ -88,7 +85,7 @@ def compare(
     pairs = tiers(measurement, baseline, min_drift)
     findings = [*gradient(pairs), *values(pairs, measurement.sense)]
     findings += gap(measurement, baseline, {f.subject for f in findings})
-    findings += _spread(measurement, baseline)
+    findings += spread_findings(measurement, baseline)
     known = {f.subject for f in findings}
     findings += replicate_findings(measurement, baseline, min_drift, known)
     if not findings:
@@ -130,10 +127,10 @@ def refreshed(
             keep |= {component_key(c.name, what) for what in ("value", "norm")}
     return dataclasses.replace(
         new,
-        native=_mixed(new.native, baseline.native, keep),
-        shadow=new.shadow and baseline.shadow and _mixed(new.shadow, baseline.shadow, keep),
-        allowances=_kept(new.allowances, baseline.allowances, keep),
-        shadow_allowances=_kept(new.shadow_allowances, baseline.shadow_allowances, keep),
+        native=mixed(new.native, baseline.native, keep),
+        shadow=new.shadow and baseline.shadow and mixed(new.shadow, baseline.shadow, keep),
+        allowances=kept(new.allowances, baseline.allowances, keep),
+        shadow_allowances=kept(new.shadow_allowances, baseline.shadow_allowances, keep),
         replicates=new.replicates if again else baseline.replicates,
         point=baseline.point,
     )
@@ -171,34 +168,6 @@ def _as_distributions(measurement: Measurement, baseline: Measurement) -> CheckR
     return CheckResult(check="drift", outcome="passed", findings=(said,))
 
 
-def _mixed(new: GradientStats, old: GradientStats, keep: set[str]) -> GradientStats:
-    """Return a tier in which what is to be kept is the old.
-
-    Args:
-        new: the tier now.
-        old: the tier of the baseline.
-        keep: the keys of what did not drift, as allowances have them.
-    """
-    parameters = zip(new.parameters, old.parameters, strict=True)
-    components = [
-        dataclasses.replace(c, value=d.value, norm=d.norm)
-        if component_key(c.name, "value") in keep
-        else c
-        for c, d in zip(new.components, old.components, strict=True)
-    ]
-    return dataclasses.replace(
-        new,
-        value=old.value if VALUE in keep else new.value,
-        parameters=tuple(q if q.name in keep else p for p, q in parameters),
-        components=tuple(components),
-    )
-
-
-def _kept(new: Mapping[str, float], old: Mapping[str, float], keep: set[str]) -> dict[str, float]:
-    """Return allowances in which those of what is to be kept are the old ones."""
-    return {key: old[key] if key in keep and key in old else value for key, value in new.items()}
-
-
 def _failed(reason: str, findings: list[Finding], diagnosis: tuple[str, ...] = ()) -> CheckResult:
     """Return the failed check."""
     return CheckResult(
@@ -221,29 +190,6 @@ def _forgotten(baseline: Measurement) -> tuple[str, ...]:
         f"{POINT_STORED:,}"
     )
     return (said,)
-
-
-def _spread(measurement: Measurement, baseline: Measurement) -> Iterator[Finding]:
-    """Yield the spread of norms over the perturbed points if the model went fragile."""
-    pairs = list(zip(measurement.samples, baseline.samples, strict=False))
-    if not pairs or len(measurement.samples) != len(baseline.samples):
-        return
-    if not all(_same_point(now, was) for now, was in pairs):
-        return
-    observed, limit = measurement.log_spread, spread_allowed(baseline.log_spread)
-    if observed > limit:
-        text = (
-            f"log(max/min) of the norm over {len(pairs)} perturbed points "
-            f"{baseline.log_spread:.3g} -> {observed:.3g}, allowed {limit:.3g}"
-        )
-        yield Finding(subject="perturbed norms", text=text, observed=observed, limit=limit)
-
-
-def _same_point(now: Sample, was: Sample) -> bool:
-    """Return whether two samples are of one point; under one name a draw may be another one."""
-    if (now.label, now.seed, now.scale) != (was.label, was.seed, was.scale):
-        return False
-    return bool(now.scale) or math.isclose(now.value, was.value, rel_tol=_SAME_VALUE)
 
 
 def _moved(measurement: Measurement, baseline: Measurement, name: str) -> Finding:

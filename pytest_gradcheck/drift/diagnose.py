@@ -46,7 +46,7 @@ def diagnose(
     said = [*_lost(case.pairs), *_components(case)]
     if not said:
         said = [*_whole(case)] or [*_single(case)]
-    said += _reach(case)
+    said += [*_reach(case), *_apart(measurement, baseline)]
     return tuple(dict.fromkeys(said))
 
 
@@ -150,6 +150,8 @@ def _meaning(factor: float, case: _Case) -> str:
 def _named(n: int, case: _Case) -> str:
     """Say what in the test has that size."""
     sizes = {int(size) for size in re.findall(r"[(](\d+)", str(case.facts.get("data", "")))}
+    if n == case.facts.get("ranks"):
+        return "the number of ranks, "
     if n in sizes:
         return "the batch size, "
     if n == len(case.now.components):
@@ -186,6 +188,16 @@ def _reach(case: _Case) -> list[str]:
             "(detach, hooks, custom functions)"
         )
     return said
+
+
+def _apart(measurement: Measurement, baseline: Measurement) -> list[str]:
+    """Say what computes something else once its batch is spread over more ranks."""
+    facts = measurement.facts
+    alone = facts.get("unsynchronised")
+    if not alone or baseline.facts.get("ranks") == facts.get("ranks"):
+        return []
+    each = f"the batch of each of the {facts['ranks']} ranks alone"
+    return [f"{alone} in training mode normalises over {each}: SyncBatchNorm?"]
 
 
 def _listed(names: Sequence[str]) -> str:

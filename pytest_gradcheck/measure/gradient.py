@@ -18,6 +18,7 @@ from pytest_gradcheck.point import perturbed
 from pytest_gradcheck.progress import working
 from pytest_gradcheck.records import Evaluation, Measurement, Objective, Sample, Start
 from pytest_gradcheck.stats import gradient_stats, point_stats
+from pytest_gradcheck.stats.histogram import histograms
 from pytest_gradcheck.stats.mismatch import mismatches
 from pytest_gradcheck.stats.sketch import total_cosine
 
@@ -48,6 +49,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     evaluation = objective.value_and_grad()
     _check_shapes(objective, evaluation)
     native = gradient_stats(evaluation, objective.point, top=plan.top)
+    counted = histograms(evaluation) if plan.histogram else {}
     shadow, notes = _shadow(objective) if plan.shadow else (None, ())
     derivatives: tuple[DirectionalDerivative, ...] = ()
     if plan.directions is not None and native.finite:
@@ -66,7 +68,9 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         seed=objective.seed,
         native=native,
         shadow=shadow,
-        point=point_stats(objective.point, keep=objective.stores_point),
+        point=point_stats(
+            objective.point, keep=objective.stores_point, collective=objective.collective
+        ),
         samples=samples(objective, native, plan.perturbation) if plan.perturbation else (),
         directional=derivatives,
         replicates=found,
@@ -76,6 +80,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         packages=dict(objective.packages),
         notes=notes,
         seconds=time.perf_counter() - started,
+        histograms=counted,
     )
 
 

@@ -16,23 +16,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pytest_gradcheck.errors import PrecisionError, UsageError
+from pytest_gradcheck.backends import select
+from pytest_gradcheck.errors import PrecisionError
 from pytest_gradcheck.measure.ridders import extrapolated
 from pytest_gradcheck.plan import Directions
-from pytest_gradcheck.point import (
-    CHUNK,
-    at_point,
-    direction,
-    jittered,
-    perturbed,
-    to_numpy,
-    unknown_name,
-)
+from pytest_gradcheck.point import CHUNK, at_point, direction, jittered, perturbed, to_numpy
 from pytest_gradcheck.records import DirectionalDerivative, Evaluation, Jitter, Objective, Precision
 
 if TYPE_CHECKING:
@@ -84,11 +76,8 @@ def directional(
     Raises:
         UsageError: a pattern of parameters to exclude matches none.
     """
-    for pattern in plan.exclude:
-        if not any(fnmatchcase(name, pattern) for name in objective.point):
-            where = "Numeric(exclude=...)"
-            raise UsageError(unknown_name("parameter", pattern, objective.point, where=where))
-    names = [n for n in objective.point if not any(fnmatchcase(n, p) for p in plan.exclude)]
+    still = select(list(objective.point), plan.exclude, where="Numeric(exclude=...)")
+    names = [name for name in objective.point if name not in still]
     probe = _home(objective, evaluation, plan)
     found: list[DirectionalDerivative] = []
     notes = [probe.note] if probe.note else []
@@ -136,8 +125,8 @@ class _Probe:
     def compare(self, names: list[str], seed: int) -> DirectionalDerivative:
         """Compare along one direction, restricted to some parameters."""
         along = direction(self.objective, seed=seed)
-        analytic, scale = _inner(self.grads, along, names)
-        native, _ = _inner(self.native, along, names)
+        analytic, scale = self._inner(self.grads, along, names)
+        native, _ = self._inner(self.native, along, names)
         numeric, error = self._numeric(names, along)
         allowed = self._allowed(scale, error)
         if abs(analytic - numeric) > allowed:
@@ -200,13 +189,24 @@ class _Probe:
 
     def _ulp_noise(self, names: list[str], along: Mapping[str, NDArray[np.float64]]) -> float:
         """Return how far one unit in the last place moves the analytic derivative."""
-        home, _ = _inner(self.grads, along, names)
+        home, _ = self._inner(self.grads, along, names)
         worst = 0.0
         for seed in range(_ULP_DRAWS):
             point = jittered(self.objective, eps=self.eps, seed=seed)
             moved = self.objective.value_and_grad(point, components=False, precision=self.precision)
-            worst = max(worst, abs(_inner(moved.grads, along, names)[0] - home))
+            worst = max(worst, abs(self._inner(moved.grads, along, names)[0] - home))
         return worst
+
+    def _inner(
+        self, grads: _Grads, along: Mapping[str, NDArray[np.float64]], names: list[str]
+    ) -> tuple[float, float]:
+        """Return the product of gradient and direction over all ranks, and of absolute terms."""
+        ranks = self.objective.collective
+        if ranks is None:
+            return _inner(grads, along, names)
+        here = _inner(grads, along, [name for name in names if ranks.owns(name)])
+        total, scale = ranks.add(np.array(here)).tolist()
+        return total, scale
 
 
 def _home(objective: Objective, evaluation: Evaluation, plan: Directions) -> _Probe:

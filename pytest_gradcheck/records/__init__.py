@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from pytest_gradcheck.records.gradient import (
     ComponentStats,
+    Disagreement,
     Element,
     GradientStats,
     ParameterStats,
@@ -31,6 +32,7 @@ from pytest_gradcheck.records.measurement import (
 from pytest_gradcheck.records.noise import Noise, TierNoise
 from pytest_gradcheck.records.objective import (
     ArrayView,
+    Collective,
     ComponentEvaluation,
     Evaluation,
     Jitter,
@@ -53,9 +55,11 @@ __all__ = [
     "POINT_STORED",
     "ArrayView",
     "CheckResult",
+    "Collective",
     "ComponentEvaluation",
     "ComponentStats",
     "DirectionalDerivative",
+    "Disagreement",
     "Element",
     "Estimate",
     "Evaluation",

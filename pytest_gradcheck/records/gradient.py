@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "ComponentStats",
+    "Disagreement",
     "Element",
     "GradientStats",
     "ParameterStats",
@@ -151,6 +152,19 @@ class ComponentStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """Hold what one rank of a distributed run has that the others do not.
+
+    Attributes:
+        ranks: that stand against the others.
+        text: observed, ready to read.
+    """
+
+    ranks: tuple[int, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GradientStats:
     """Hold the statistics of one gradient in one precision (one tier).
 
@@ -158,11 +172,13 @@ class GradientStats:
         value: the loss or the log-density.
         parameters: in the model's forward order.
         components: empty for a single scalar.
+        disagreements: where ranks that must hold the same gradient do not; never stored.
     """
 
     value: float
     parameters: tuple[ParameterStats, ...]
     components: tuple[ComponentStats, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
 
     @property
     def norm(self) -> float:

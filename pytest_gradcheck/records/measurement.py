@@ -146,6 +146,8 @@ class Measurement:
         facts, structure, packages: as in `Objective`.
         notes: anything the reader should know about how it was measured.
         seconds: spent in evaluating the model; never compared, never stored in a baseline.
+        histograms: how many elements of each parameter's gradient are of which size, see
+            `pytest_gradcheck.stats.histogram`; empty unless asked for, never stored in a baseline.
     """
 
     objective: str
@@ -168,6 +170,7 @@ class Measurement:
     packages: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    histograms: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def finite(self) -> bool:

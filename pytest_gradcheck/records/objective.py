@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArrayView",
+    "Collective",
     "ComponentEvaluation",
     "Evaluation",
     "Jitter",
@@ -64,6 +65,51 @@ class ArrayView(Protocol):
         ...
 
 
+class Collective(Protocol):
+    """Add up what the ranks of a distributed run know, each of its own shard.
+
+    Every rank calls the same methods in the same order.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Number of this rank, from 0."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of ranks."""
+        ...
+
+    def owns(self, name: str) -> bool:
+        """Whether this rank speaks for its elements of a parameter: one replica of them does."""
+        ...
+
+    def shard(self, name: str) -> int:
+        """Return which part of a parameter lies here; equal on ranks that hold the same one."""
+        ...
+
+    def whole(self, names: Iterable[str]) -> Collective:
+        """Return the same ranks where every one of them holds some parameters whole."""
+        ...
+
+    def add(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sum of the ranks' vectors, shape ``(k,)``, the same bits on every rank."""
+        ...
+
+    def largest(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the element-wise maximum of the ranks' vectors, shape ``(k,)``."""
+        ...
+
+    def gather(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the ranks' vectors of ``k`` numbers, shape ``(size, k)``."""
+        ...
+
+    def share(self, value: object) -> object:
+        """Return what rank 0 passed, on every rank."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentEvaluation:
     """Hold one named additive term of the loss at one point.
@@ -102,12 +148,15 @@ class Evaluation:
         components: the named terms, empty when the objective is a single scalar.
         eps: machine epsilon of the coarsest precision that any operation used, where the evaluation
             was watched for it (see `Jitter`); ``None`` where it was not.
+        collective: the ranks that hold the gradient together; ``None`` where it lies here whole.
+            Values are then those of this rank's own data, and the loss is their mean.
     """
 
     value: float
     grads: Mapping[str, ArrayView | None]
     components: Mapping[str, ComponentEvaluation] = field(default_factory=dict)
     eps: float | None = None
+    collective: Collective | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +211,7 @@ class Objective:
         structure: what must be equal for two gradients to be comparable beyond names and shapes
             (transforms, distributions), plain scalars by name.
         packages: versions of the packages that computed the gradient, by name.
+        collective: the ranks that hold the point together; ``None`` where it lies here whole.
     """
 
     name: str
@@ -181,6 +231,7 @@ class Objective:
     facts: Mapping[str, Scalar] = field(default_factory=dict)
     structure: Mapping[str, Scalar] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
+    collective: Collective | None = None
 
     def __post_init__(self) -> None:
         """Check that there is something to differentiate."""

@@ -164,7 +164,7 @@ class Replicates:
     @property
     def identical(self) -> bool:
         """Whether every seed gave the same gradient: nothing is random."""
-        return self.variance.value == 0
+        return len(self.each) > 1 and self.variance.value == 0
 
     @property
     def weighed(self) -> tuple[WeightStats, ...]:

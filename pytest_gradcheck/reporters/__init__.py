@@ -7,12 +7,13 @@ Requirements:
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.errors import MissingExtraError, UsageError
 from pytest_gradcheck.records import Scalar, Verdict
 from pytest_gradcheck.reporters.offer import Coverage, Offer
 
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-SUFFIXES = (".json", ".jsonl", ".md", ".pkl", ".codequality.json")
+SUFFIXES = (".json", ".jsonl", ".md", ".html", ".pkl", ".codequality.json")
 
 BaselineStatus = Literal["compared", "recorded", "withheld", "missing", "unreadable", "off"]
 
@@ -52,6 +53,7 @@ class ReportEntry:
         failed: names of the checks that failed.
         seconds: spent in evaluating the model.
         verdict: the whole story; ``None`` where only the outcome is known.
+        command: that records the measurement as the new baseline; empty where there is none.
         source, line: file and line of the call; the file from the root of the project.
         file, key: of the baseline, in which the entry is, and of the entry; empty where none is
             looked for.
@@ -67,6 +69,7 @@ class ReportEntry:
     failed: tuple[str, ...] = ()
     seconds: float = 0.0
     verdict: Verdict | None = None
+    command: str = ""
     source: str = ""
     line: int = 0
     file: str = ""
@@ -162,17 +165,21 @@ def check_suffix(path: Path) -> str:
 
     Raises:
         UsageError: there is no such format; the message lists those there are.
+        MissingExtraError: the format needs a package that is not installed.
     """
     suffix = path.suffix.lower()
     double = "".join(path.suffixes[-2:]).lower()
-    if double in SUFFIXES or suffix in SUFFIXES:
-        return double if double in SUFFIXES else suffix
-    known = " ".join(SUFFIXES)
-    if suffix == ".html":
-        msg = f"{path.name}: HTML reports are not available in this version; choose one of {known}"
-    else:
+    if double not in SUFFIXES and suffix not in SUFFIXES:
+        known = " ".join(SUFFIXES)
         msg = f"{path.name}: the format of a report is told by its suffix, one of {known}"
-    raise UsageError(msg)
+        raise UsageError(msg)
+    if suffix == ".html" and importlib.util.find_spec("jinja2") is None:
+        msg = (
+            f"{path.name}: a page needs Jinja2, which is not installed; "
+            'install it with: pip install "pytest-gradcheck[html]"'
+        )
+        raise MissingExtraError(msg)
+    return double if double in SUFFIXES else suffix
 
 
 def write_report(path: Path, report: Report, *, top: int = 20) -> None:
@@ -214,6 +221,10 @@ def _render(suffix: str, report: Report, top: int) -> bytes:
         from pytest_gradcheck.reporters.as_pickle import pickle_bytes
 
         return pickle_bytes(report)
+    if suffix == ".html":
+        from pytest_gradcheck.reporters.html import html_text
+
+        return html_text(report, top=top).encode("utf-8", "backslashreplace")
     from pytest_gradcheck.reporters.markdown import markdown_text
 
     return markdown_text(report, top=top).encode("utf-8", "backslashreplace")

@@ -5,17 +5,21 @@ First one paragraph of counts; then what the reader may have to act on, as lists
 
 from __future__ import annotations
 
-import textwrap
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pytest_gradcheck.wording import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_gradcheck.reporters import Report, ReportEntry
 
-__all__ = ["TITLE", "terminal_lines"]
+__all__ = ["TITLE", "Line", "Tone", "terminal_lines"]
 
 TITLE = "gradients"
+
+Tone = Literal["", "good", "care", "bad", "quiet"]
 
 _COUNTS = {
     "checked": "checked",
@@ -30,7 +34,15 @@ _COUNTS = {
 }
 
 
-def terminal_lines(report: Report, *, width: int = 80, top: int = 20) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Hold one line and its tone, which is a colour where the terminal has colours."""
+
+    text: str
+    tone: Tone = ""
+
+
+def terminal_lines(report: Report, *, width: int = 80, top: int = 20) -> list[Line]:
     """Return the lines of the section; none where there is nothing to say.
 
     Args:
@@ -41,29 +53,38 @@ def terminal_lines(report: Report, *, width: int = 80, top: int = 20) -> list[st
     if not (report.entries or report.unused or report.pruned or report.notes):
         return []
     entries = report.entries
-    lines = [
-        _summary(report),
-        *_listed("drifted", [_name(e) for e in entries if e.drifted], top),
-        *_listed(
+    lists: tuple[tuple[str, Sequence[str], Tone], ...] = (
+        ("drifted", [_drifted(e) for e in entries if e.drifted], "bad"),
+        (
             "no baseline, record with --grad-baseline-update",
             [_name(e) for e in entries if e.baseline == "missing"],
-            top,
+            "bad",
         ),
-        *_listed("baseline unreadable", _reasons(entries, "unreadable"), top),
-        *_listed("recorded", _reasons(entries, "recorded"), top),
-        *_listed("withheld, not recorded", _reasons(entries, "withheld"), top),
-        *_listed("unused, delete with --grad-baseline-prune", report.unused, top),
-        *_listed("pruned", report.pruned, top),
-        *report.notes,
-    ]
-    return [part for line in lines for part in _wrapped(line, width)]
+        ("baseline unreadable", _reasons(entries, "unreadable"), "bad"),
+        ("recorded", _reasons(entries, "recorded"), "good"),
+        ("withheld, not recorded", _reasons(entries, "withheld"), "care"),
+        ("unused, delete with --grad-baseline-prune", report.unused, "care"),
+        ("pruned", report.pruned, "care"),
+    )
+    lines = [Line(_summary(report), "good" if report.passed else "bad")]
+    for title, items, tone in lists:
+        lines += _listed(title, items, tone, top)
+    lines += [Line(note, "care") for note in report.notes]
+    return [Line(part, line.tone) for line in lines for part in wrapped(line.text, width)]
 
 
 def _summary(report: Report) -> str:
-    """Return the counts that are not zero, and the time that the models took."""
+    """Return the counts that are not zero, and the time that gradients took."""
     counts = report.counts
     parts = [f"{counts[k]} {text}" for k, text in _COUNTS.items() if counts[k] or k == "checked"]
-    return f"{', '.join(parts)}; {report.seconds:.2f} s in the models"
+    return f"{', '.join(parts)}; {report.seconds:.2f} s of gradient work"
+
+
+def _drifted(entry: ReportEntry) -> str:
+    """Return the name of a call that drifted, with the probable cause where one is known."""
+    results = entry.verdict.results if entry.verdict else ()
+    cause = next((sentence for one in results for sentence in one.diagnosis), "")
+    return f"{_name(entry)}: {cause}" if cause else _name(entry)
 
 
 def _name(entry: ReportEntry) -> str:
@@ -77,24 +98,10 @@ def _reasons(entries: Iterable[ReportEntry], status: str) -> list[str]:
     return [f"{name}: {reason}" if reason else name for name, reason in found]
 
 
-def _listed(title: str, items: Sequence[str], top: int) -> Iterator[str]:
+def _listed(title: str, items: Sequence[str], tone: Tone, top: int) -> Iterator[Line]:
     """Yield a title and its items, at most `top`; nothing where there are none."""
     if items:
-        yield f"{title}:"
-        yield from (f"  {item}" for item in items[:top])
+        yield Line(f"{title}:", tone)
+        yield from (Line(f"  {item}") for item in items[:top])
     if len(items) > top:
-        yield f"  ... and {len(items) - top} more"
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    """Return a line as lines that fit, the later ones indented; names stay in one piece."""
-    text = line.lstrip(" ")
-    indent = " " * (len(line) - len(text))
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+        yield Line(f"  ... and {len(items) - top} more", "quiet")

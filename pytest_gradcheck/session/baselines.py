@@ -8,6 +8,7 @@ Requirements:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from pytest_gradcheck.serialize.writing import entry_of
 from pytest_gradcheck.session.ledger import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pytest_gradcheck.session.settings import Mode
 
@@ -63,17 +64,26 @@ class Decision:
 class Shelf:
     """Read baseline files, each once a run: only the end of the run changes them."""
 
-    _read: dict[Path, dict[str, Measurement] | BaselineError] = field(default_factory=dict)
+    _read: dict[Path, Mapping[str, Measurement] | BaselineError] = field(default_factory=dict)
 
     def find(self, address: Address) -> Measurement | BaselineError | None:
         """Return the entry at an address, ``None`` where there is none, or why nobody can tell."""
-        if address.path not in self._read:
-            try:
-                self._read[address.path] = dict(store.read(address.path).entries)
-            except BaselineError as error:
-                self._read[address.path] = error
-        found = self._read[address.path]
+        found = self._content(address.path)
         return found if isinstance(found, BaselineError) else found.get(address.key)
+
+    def keys(self, path: Path) -> Collection[str] | None:
+        """Return the keys of the entries in a file, ``None`` where nobody can tell."""
+        found = self._content(path)
+        return None if isinstance(found, BaselineError) else found.keys()
+
+    def _content(self, path: Path) -> Mapping[str, Measurement] | BaselineError:
+        """Return what a file holds, or why it cannot be read."""
+        if path not in self._read:
+            try:
+                self._read[path] = store.read(path).entries
+            except BaselineError as error:
+                self._read[path] = error
+        return self._read[path]
 
 
 def settle(  # noqa: PLR0911 - one for each thing that can become of a verdict

@@ -21,10 +21,11 @@ import pytest
 from pytest_gradcheck import api, store
 from pytest_gradcheck.checks.drift import moved_parameters
 from pytest_gradcheck.drift.distribution import summary
+from pytest_gradcheck.elsewhere import of_rank_0, recorder, subject
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.filing import digest
 from pytest_gradcheck.limits import parse
-from pytest_gradcheck.recording import recorded, sensitivity
+from pytest_gradcheck.recording import sensitivity
 from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.reporters import ReportEntry
 from pytest_gradcheck.serialize import to_json
@@ -82,9 +83,8 @@ def check(
     given = {k: v for k, v in options.items() if k in api.SourceOptions.__annotations__}
     written = {k: v for k, v in options.items() if k not in given}
     label = desk.claim(given.pop("name", None))  # of the call, not of the model
-    here = (f"the call in {item.name}", written)
-    limits = parse(*layers(item, run.settings.limits), here)
-    objective = api.source(model, loss, **given)
+    limits = parse(*layers(item, run.settings.limits), (f"the call in {item.name}", written))
+    objective = subject(model, loss, given)
     address = _address(item, run, objective, label)
     decision, offered, found = _decide(objective, limits, address, run, label)
     where = call_line(sys._getframe(1), str(item.path))  # noqa: SLF001 - the only way there is
@@ -95,16 +95,18 @@ def check(
 
 
 def _decide(
-    objective: Objective, limits: Limits, address: Address, run: Run, label: str
+    objective: Objective | Measurement, limits: Limits, address: Address, run: Run, label: str
 ) -> tuple[Decision, Offered, Found]:
     """Measure and judge, and hold against the baseline if the run has any."""
-    top = run.settings.top
+    top, pages = run.settings.top, run.settings.pages
     if run.settings.mode == "off" or not limits.drift:
-        verdict = api.judged(objective, limits, name=label, top=top)
+        verdict = api.judged(objective, limits, name=label, top=top, histogram=pages)
         return Decision(verdict=verdict), Offered(), "off"
-    stored = run.shelf.find(address)
+    stored = of_rank_0(objective, run.shelf.find(address))
     baseline = stored if isinstance(stored, Measurement) else None
-    verdict = api.judged(objective, limits, baseline=baseline, name=label, top=top, keep=True)
+    verdict = api.judged(
+        objective, limits, baseline=baseline, name=label, top=top, keep=True, histogram=pages
+    )
     settled = partial(
         settle,
         verdict,
@@ -112,7 +114,7 @@ def _decide(
         address,
         min_drift=limits.min_drift,
         warn=run.settings.warn,
-        record=partial(recorded, objective),
+        record=recorder(objective),
     )
     decision = settled(mode=run.settings.mode)
     offered = Offered(entry=decision.entry, action=decision.action)
@@ -149,7 +151,9 @@ def _offered(update: Callable[[], Decision], decision: Decision, action: Action)
     return Offered(entry=decision.entry, action=decision.action)
 
 
-def _address(item: pytest.Item, run: Run, objective: Objective, label: str) -> Address:
+def _address(
+    item: pytest.Item, run: Run, objective: Objective | Measurement, label: str
+) -> Address:
     """Return where the baseline of a call lies."""
     variant = run.settings.variant
     if variant is None:
@@ -205,6 +209,7 @@ def _call(
         seconds=entry.seconds,
         entry=to_json(offered.entry) if keep else None,
         verdict=to_json(verdict) if told else None,
+        command="" if found == "off" else address.command,
     )
 
 

@@ -178,6 +178,7 @@ def _unused(run: Run, scope: Scope) -> dict[Path, list[str]]:
         map(Path, run.census.modules),
         {(store.plain(Path(call.path)), call.key) for call in calls},
         variants,
+        run.shelf.keys,
     )
 
 

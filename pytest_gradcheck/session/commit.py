@@ -9,6 +9,7 @@ Requirements:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.serialize import from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from pytest_gradcheck.records import Scalar
     from pytest_gradcheck.session.ledger import Call
@@ -73,6 +74,7 @@ def unused(
     modules: Iterable[Path],
     used: set[tuple[Path, str]],
     variants: set[str | None],
+    keys_of: Callable[[Path], Collection[str] | None],
 ) -> dict[Path, list[str]]:
     """Return the keys that no test used, by file.
 
@@ -84,19 +86,18 @@ def unused(
         modules: the test modules that were collected.
         used: file of the plain variant, and key, of every entry that was asked for.
         variants: that the run used.
+        keys_of: returns the keys in a file, ``None`` for one that cannot be read.
     """
+    modules_there = cache(_has_module)  # a folder has many files
     collected = {_folder(module) for module in modules}
     found = {}
     for path in files:
         if store.variant_of(path) not in variants:
             continue
-        if path.parent not in collected and _has_module(path.parent):
+        if path.parent not in collected and modules_there(path.parent):
             continue
-        try:
-            keys = store.read(path).entries
-        except BaselineError:
-            continue
-        left = [key for key in keys if (store.plain(path), key) not in used]
+        keys, home = keys_of(path), store.plain(path)
+        left = [key for key in keys or () if (home, key) not in used]
         if left:
             found[path] = sorted(left)
     return found

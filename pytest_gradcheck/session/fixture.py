@@ -8,6 +8,7 @@ Requirements:
 from __future__ import annotations
 
 import warnings
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pytest_gradcheck.records import Verdict
 
 __all__ = ["GradCheck", "grad_snapshot", "gradcheck"]
+
+_MARGIN = 8  # what pytest writes before each line of a message
 
 
 @pytest.fixture
@@ -131,4 +134,6 @@ class GradCheck(Studies):
         """Return the message of a failure."""
         from pytest_gradcheck.explain import explain
 
-        return "\n".join(explain(verdict, verbose=self._item.config.get_verbosity() > 0))
+        verbose = self._item.config.get_verbosity() > 0
+        width = get_terminal_size().columns - _MARGIN
+        return "\n".join(explain(verdict, verbose=verbose, width=width))

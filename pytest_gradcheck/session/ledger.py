@@ -53,6 +53,7 @@ class Call:
         seconds: that evaluating the model took.
         entry: what to record, or to offer, as JSON data.
         verdict: as JSON data, where somebody will read it.
+        command: that records the entry.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Call:
     seconds: float = 0.0
     entry: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None
+    command: str = ""
 
 
 @dataclass(slots=True)

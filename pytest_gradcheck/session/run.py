@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, field, fields
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -19,8 +19,9 @@ from pytest_gradcheck.session.ledger import Call, Ended, Ledger
 from pytest_gradcheck.session.marker import complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from pytest_gradcheck.reporters.terminal import Tone
     from pytest_gradcheck.session.baselines import Shelf
     from pytest_gradcheck.session.closing import Ending
     from pytest_gradcheck.session.settings import Settings
@@ -67,6 +68,15 @@ class Desk:
 
 RUN = pytest.StashKey["Run"]()
 DESK = pytest.StashKey[Desk]()
+
+
+_MARKUP: Final[Mapping[Tone, Mapping[str, bool]]] = {
+    "": {},
+    "good": {"green": True},
+    "care": {"yellow": True},
+    "bad": {"red": True},
+    "quiet": {"light": True},
+}
 
 
 class Run:
@@ -150,7 +160,7 @@ class Run:
         if lines or self.ending.problems:
             terminal.write_sep("=", TITLE)
         for line in lines:
-            terminal.write_line(line)
+            terminal.write_line(line.text, **_MARKUP[line.tone])
         for problem in self.ending.problems:
             terminal.write_line(f"ERROR: {problem}", red=True)
         for path in self.ending.written:

@@ -19,6 +19,7 @@ from typing import Literal, cast
 import pytest
 
 from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.session.ranks import rank_of_run, timeout
 
 __all__ = ["LIMITS", "MODES", "PREFIX", "Mode", "Settings", "read"]
 
@@ -77,6 +78,8 @@ class Settings:
         ci: whether this is a continuous integration machine.
         keeps: whether what fails for its baseline is kept for ``gradcheck review``.
         worker: whether this process runs tests for another one, which does all the writing.
+        rank: of this process in a run of torchrun, ``None`` elsewhere.
+        rank_timeout: seconds that ranks wait for each other.
     """
 
     mode: Mode = "check"
@@ -89,6 +92,8 @@ class Settings:
     ci: bool = False
     keeps: bool = False
     worker: bool = False
+    rank: int | None = None
+    rank_timeout: float = 300.0
 
     @property
     def offers(self) -> bool:
@@ -99,6 +104,11 @@ class Settings:
     def records(self) -> bool:
         """Whether the run may write baselines."""
         return self.mode in {"new", "update", "rewrite"}
+
+    @property
+    def pages(self) -> bool:
+        """Whether a report is a page, which shows more than the other formats."""
+        return any(path.suffix.lower() == ".html" for path in self.reports)
 
 
 def read(config: pytest.Config) -> Settings:
@@ -114,7 +124,8 @@ def read(config: pytest.Config) -> Settings:
         pytest.UsageError: flags contradict each other, or a value cannot be used.
     """
     option = config.option
-    worker = hasattr(config, "workerinput")
+    rank = rank_of_run(config)
+    worker = hasattr(config, "workerinput") or bool(rank)
     ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
     return Settings(
         mode=_mode(option.grad_baseline, update=option.grad_baseline_update),
@@ -127,6 +138,8 @@ def read(config: pytest.Config) -> Settings:
         ci=ci,
         keeps=not ci and getattr(config, "cache", None) is not None,
         worker=worker,
+        rank=rank,
+        rank_timeout=timeout(option.grad_rank_timeout),
     )
 
 

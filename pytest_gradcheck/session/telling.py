@@ -91,6 +91,7 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: Changes, root: Path)
         failed=tuple(call.failed),
         seconds=call.seconds,
         verdict=from_json(Verdict, call.verdict) if call.verdict else None,
+        command=call.command,
         source=shown(Path(os.path.realpath(call.source)), root) if call.source else "",
         line=call.line,
         file=shown(Path(call.path), root) if call.baseline != "off" else "",

@@ -19,6 +19,7 @@ from pytest_gradcheck.point import to_numpy
 from pytest_gradcheck.records import (
     POINT_STORED,
     ArrayView,
+    Collective,
     Evaluation,
     GradientStats,
     ParameterStats,
@@ -27,6 +28,7 @@ from pytest_gradcheck.records import (
 from pytest_gradcheck.stats.batch import is_small, small_sketches, small_stats
 from pytest_gradcheck.stats.components import component_stats
 from pytest_gradcheck.stats.fold import GROUP, finished
+from pytest_gradcheck.stats.joined import joined, joined_sketches, owned
 from pytest_gradcheck.stats.largest import Largest
 from pytest_gradcheck.stats.totals import CHUNK, folded, statistics
 
@@ -57,14 +59,15 @@ def gradient_stats(
     for i, (name, like) in enumerate(point.items()):
         if i not in done:
             done[i] = _disconnected(name, like)
-    return GradientStats(
+    here = GradientStats(
         value=evaluation.value,
         # Which elements are among the largest is known only now.
         parameters=tuple(
             [replace(done[i], top=largest.of(i, done[i].shape)) for i in sorted(done)]
         ),
-        components=component_stats(evaluation.components),
+        components=component_stats(owned(evaluation.components, evaluation.collective)),
     )
+    return here if evaluation.collective is None else joined(here, evaluation.collective, top=top)
 
 
 def parameter_stats(
@@ -106,12 +109,15 @@ def _large_stats(
             yield i, statistics(names[i], view, both, sketch)
 
 
-def point_stats(point: Mapping[str, ArrayView], *, keep: bool) -> PointStats:
+def point_stats(
+    point: Mapping[str, ArrayView], *, keep: bool, collective: Collective | None = None
+) -> PointStats:
     """Return what identifies a point.
 
     Args:
         point: the parameters.
         keep: also keep every value, if all are finite and there are at most 4,096.
+        collective: the ranks that hold the point together, ``None`` where it lies here whole.
 
     Raises:
         UsageError: the norm of a parameter is beyond float64.
@@ -130,8 +136,11 @@ def point_stats(point: Mapping[str, ArrayView], *, keep: bool) -> PointStats:
                 )
                 raise UsageError(msg)
             found[i] = sketch
+    parts = [found[i] for i in sorted(found)]
+    if collective is not None:
+        parts = joined_sketches(dict(zip(point, parts, strict=True)), collective)
     return PointStats(
-        sketches=tuple([found[i] for i in sorted(found)]),
+        sketches=tuple(parts),
         dtypes=tuple(v.dtype for v in point.values()),
         values=_whole(point) if keep else None,
     )

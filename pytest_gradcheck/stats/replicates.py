@@ -134,7 +134,9 @@ class Spread:
 
 def projections(parameters: Sequence[ParameterReplicates]) -> NDArray[np.float64]:
     """Return the sketches of all parameters side by side, ``(replicates, numbers)``."""
-    return np.concatenate([np.array(p.sketches).reshape(len(p.norms), -1) for p in parameters], 1)
+    if not all(p.norms for p in parameters):
+        return np.zeros((0, 1))
+    return np.concatenate([np.array(p.sketches) for p in parameters], axis=1)
 
 
 def total_variance(rows: NDArray[np.float64]) -> float:

@@ -31,7 +31,8 @@ def given(data: object) -> Objective:
     model = layer()
 
     def loss(x: torch.Tensor, y: torch.Tensor = Y) -> torch.Tensor:
-        return cast("torch.Tensor", (model(x) - y).square().mean())
+        error: torch.Tensor = model(x) - y
+        return error.square().mean()
 
     return objective(model, cast("Any", loss), data=data)
 

@@ -434,7 +434,8 @@ def test_what_is_drawn_in_float64_natively_stays_so(draw: Callable[[], torch.Ten
 
     def loss(model: nn.Linear) -> Any:
         drawn.append(draw())
-        return model(X).square().mean()
+        found: torch.Tensor = model(X)
+        return found.square().mean()
 
     model = nn.Linear(8, 8)
     made = objective(model, lambda: loss(model))

@@ -24,7 +24,7 @@ ONE = """
 def test_every_format_is_written(suite: Suite, workers: int) -> None:
     """Each path must get a report in the format of its suffix, workers or not."""
     suite.write("test_m", ONE)
-    flags = [f"--grad-report=out.{suffix}" for suffix in ("json", "jsonl", "md", "pkl")]
+    flags = [f"--grad-report=out.{suffix}" for suffix in ("json", "jsonl", "md", "html", "pkl")]
     result = suite.update(*flags, workers=workers)
     result.assert_outcomes(passed=1, failed=1)
     whole = json.loads((suite.path / "out.json").read_text(encoding="utf-8"))
@@ -41,7 +41,7 @@ def test_every_format_is_written(suite: Suite, workers: int) -> None:
     assert len(lines) == 2
     assert "test_m.py::test_two" in text
     assert plain["metrics"]["checked"] == 2
-    assert suite.said(result).count("report written to") == 4
+    assert suite.said(result).count("report written to") == 5
 
 
 def test_a_report_of_a_run_without_gradients_is_written(suite: Suite) -> None:
@@ -54,7 +54,7 @@ def test_a_report_of_a_run_without_gradients_is_written(suite: Suite) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("out.csv", "*--grad-report: out.csv*.json .jsonl .md .pkl*"),
+        ("out.csv", "*--grad-report: out.csv*.json .jsonl .md .html .pkl*"),
         ("out", "*--grad-report: out*suffix*"),
         ("nowhere/out.json", "*there is no folder*nowhere*create it first*"),
         ("taken.json", "*taken.json: this is a folder*"),

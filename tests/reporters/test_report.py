@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.errors import MissingExtraError, UsageError
 from pytest_gradcheck.records import CheckResult
 from pytest_gradcheck.reporters import Report, ReportEntry, check_suffix, write_report
 from tests.measurements import measurement, verdict
@@ -92,7 +93,7 @@ def test_a_run_without_calls_passed() -> None:
     assert Report().seconds == 0
 
 
-@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".md", ".pkl"])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".md", ".html", ".pkl"])
 def test_known_formats_are_accepted_in_any_case(suffix: str) -> None:
     """The suffix alone must choose the format."""
     assert check_suffix(Path(f"report{suffix}")) == suffix
@@ -106,21 +107,22 @@ def test_an_unknown_format_is_refused_with_the_known_ones(name: str) -> None:
         check_suffix(Path("out") / name)
     assert str(caught.value) == (
         f"{name}: the format of a report is told by its suffix, "
-        "one of .json .jsonl .md .pkl .codequality.json"
+        "one of .json .jsonl .md .html .pkl .codequality.json"
     )
 
 
-def test_html_is_refused_as_not_available() -> None:
-    """A format that is planned must not be called unknown."""
-    with pytest.raises(UsageError) as caught:
+def test_a_page_without_jinja_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lacks the package of a format must be told before the run what to install."""
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtraError) as caught:
         check_suffix(Path("report.html"))
     assert str(caught.value) == (
-        "report.html: HTML reports are not available in this version; "
-        "choose one of .json .jsonl .md .pkl .codequality.json"
+        "report.html: a page needs Jinja2, which is not installed; "
+        'install it with: pip install "pytest-gradcheck[html]"'
     )
 
 
-@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".md", ".pkl"])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".md", ".html", ".pkl"])
 def test_a_report_is_written_in_the_format_of_its_path(tmp_path: Path, suffix: str) -> None:
     """Every format must be written whole, over what was there, with nothing beside it."""
     path = tmp_path / f"report{suffix}"
@@ -147,6 +149,6 @@ def test_a_report_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
 def test_odd_letters_can_be_written(tmp_path: Path) -> None:
     """A name that is no valid text must not cost the whole report."""
     report = Report(entries=(entry(node_id="test_\ud800"),))
-    for suffix in (".json", ".jsonl", ".md"):
+    for suffix in (".json", ".jsonl", ".md", ".html"):
         write_report(tmp_path / f"report{suffix}", report)
         assert rb"ud800" in (tmp_path / f"report{suffix}").read_bytes()

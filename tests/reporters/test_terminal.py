@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from pytest_gradcheck.reporters import Report, ReportEntry
 from pytest_gradcheck.reporters.terminal import terminal_lines
+from tests.measurements import verdict
 
 
 def entry(node_id: str, **changes: object) -> ReportEntry:
@@ -13,15 +14,20 @@ def entry(node_id: str, **changes: object) -> ReportEntry:
     return ReportEntry(node_id=node_id, **(fields | changes))  # type: ignore[arg-type]
 
 
+def said(report: Report, **options: int) -> list[str]:
+    """Return the text of the section."""
+    return [line.text for line in terminal_lines(report, **options)]
+
+
 def test_a_run_without_gradients_says_nothing() -> None:
     """Whoever does not use the plugin must not see it."""
-    assert terminal_lines(Report(environment={"torch": "2.13.0"})) == []
+    assert said(Report(environment={"torch": "2.13.0"})) == []
 
 
 def test_a_good_run_takes_one_line() -> None:
     """If all is well one line of counts must do."""
     report = Report(entries=(entry("a", seconds=1.0), entry("b", seconds=0.234)))
-    assert terminal_lines(report) == ["2 checked; 1.23 s in the models"]
+    assert said(report) == ["2 checked; 1.23 s of gradient work"]
 
 
 def test_every_list_has_its_title_and_its_reasons() -> None:
@@ -38,9 +44,9 @@ def test_every_list_has_its_title_and_its_reasons() -> None:
         pruned=("__gradients__/test_a/test_older.json",),
         notes=("not pruned: -k was given",),
     )
-    assert terminal_lines(report) == [
+    assert said(report) == [
         "5 checked, 2 failed, 1 drifted, 1 without a baseline, 1 with an unreadable",
-        "  baseline, 1 recorded, 1 withheld, 1 unused, 1 pruned; 0.00 s in the models",
+        "  baseline, 1 recorded, 1 withheld, 1 unused, 1 pruned; 0.00 s of gradient work",
         "drifted:",
         "  test_a.py::test_drifted",
         "no baseline, record with --grad-baseline-update:",
@@ -62,7 +68,7 @@ def test_every_list_has_its_title_and_its_reasons() -> None:
 def test_long_lists_are_cut() -> None:
     """A list longer than asked for must say how many items are missing."""
     report = Report(unused=tuple(f"old{i}" for i in range(5)))
-    assert terminal_lines(report, top=2)[1:] == [
+    assert said(report, top=2)[1:] == [
         "unused, delete with --grad-baseline-prune:",
         "  old0",
         "  old1",
@@ -73,7 +79,7 @@ def test_long_lists_are_cut() -> None:
 def test_a_long_name_stays_in_one_piece_and_in_its_list() -> None:
     """A node id must be there to be copied, however narrow the terminal."""
     name = f"tests/test_a.py::test_{'x' * 100}"
-    lines = terminal_lines(Report(entries=(entry(name, baseline="missing"),)))
+    lines = said(Report(entries=(entry(name, baseline="missing"),)))
     assert lines[-1] == f"  {name}"
 
 
@@ -89,5 +95,35 @@ def test_no_line_is_longer_than_the_terminal(
     entries = tuple(
         entry(name, baseline="withheld", reason=reason) for name in names for reason in reasons
     )
-    for line in terminal_lines(Report(entries=entries, notes=tuple(reasons)), width=width):
+    for line in said(Report(entries=entries, notes=tuple(reasons)), width=width):
         assert len(line) <= width or " " not in line.strip()
+
+
+def test_what_drifted_is_named_with_its_cause() -> None:
+    """Who reads only the end of a run must find the probable cause there."""
+    one = entry("test_a.py::test_vae", drifted=True, failed=("drift",), verdict=verdict())
+    assert said(Report(entries=(one,)))[1:] == [
+        "drifted:",
+        "  test_a.py::test_vae: every gradient scaled by 1.1",
+    ]
+
+
+def test_the_tone_follows_what_is_said() -> None:
+    """Failures must have the tone of failures, what was recorded that of success."""
+    report = Report(
+        entries=(
+            entry("a", drifted=True, failed=("drift",)),
+            entry("b", baseline="recorded"),
+            entry("c", baseline="withheld"),
+        )
+    )
+    assert [(line.tone, line.text) for line in terminal_lines(report)][1:] == [
+        ("bad", "drifted:"),
+        ("", "  a"),
+        ("good", "recorded:"),
+        ("", "  b"),
+        ("care", "withheld, not recorded:"),
+        ("", "  c"),
+    ]
+    assert terminal_lines(report)[0].tone == "bad"
+    assert terminal_lines(Report(entries=(entry("b"),)))[0].tone == "good"

@@ -22,6 +22,7 @@ def config(*, worker: bool = False, ini: dict[str, object] | None = None, **opti
         "grad_variant": None,
         "grad_report": [],
         "grad_top": 20,
+        "grad_rank_timeout": 300.0,
         "override_ini": None,
     }
     extra: dict[str, object] = {"workerinput": {}} if worker else {}

@@ -3,7 +3,9 @@
 Requirements:
     torch is imported in this package and nowhere else. An evaluation is a pure function of the
     point: streams are seeded before it, and the user's objects are the same objects with the same
-    bits after it. Gradients come from ``torch.autograd.grad``, which leaves every ``.grad`` alone.
+    bits after it. Gradients come from ``torch.autograd.grad``, which leaves every ``.grad`` alone;
+    where ranks make them together, from ``backward()``, with every ``.grad`` kept aside (see
+    `together`).
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ import torch
 from pytest_gradcheck.backends._torch.captured import data_of
 from pytest_gradcheck.backends._torch.evaluate import Evaluator
 from pytest_gradcheck.backends._torch.loss import check_callable
+from pytest_gradcheck.backends._torch.ranks import ranks_of
+from pytest_gradcheck.backends._torch.shards import is_sharded, shard_view
 from pytest_gradcheck.backends._torch.source import read
 from pytest_gradcheck.backends._torch.state import belongings
 from pytest_gradcheck.backends._torch.streams import stream_name
+from pytest_gradcheck.backends._torch.together import facts_of
 from pytest_gradcheck.backends._torch.views import TensorView
 from pytest_gradcheck.errors import UsageTypeError
 from pytest_gradcheck.records import Objective
@@ -82,21 +87,28 @@ def objective(
     read_source = read(source, wrt=wrt, name=name)
     function = check_callable(loss, read_source.label, data)
     mine = belongings(read_source, function)
-    evaluator = Evaluator(source=read_source, loss=function, mine=mine, seed=seed)
+    ranks = ranks_of(read_source)
+    evaluator = Evaluator(source=read_source, loss=function, mine=mine, seed=seed, ranks=ranks)
     facts = dict(read_source.facts)
+    if ranks is not None:
+        facts |= facts_of(read_source, ranks)
     if shown := data_of(function, but=read_source.tensors):
         facts["data"] = shown
     return Objective(
         name=read_source.label,
         backend="torch",
         device=_device(read_source.tensors),
-        point={key: TensorView(tensor) for key, tensor in read_source.wrt.items()},
+        point={
+            key: shard_view(tensor) if is_sharded(tensor) else TensorView(tensor)
+            for key, tensor in read_source.wrt.items()
+        },
         value_and_grad=evaluator.value_and_grad,
         value=evaluator.value,
         seed=seed,
         stream=partial(stream_name, read_source.tensors),
         facts=facts,
         packages={"torch": str(torch.__version__)},
+        collective=ranks,
     )
 
 

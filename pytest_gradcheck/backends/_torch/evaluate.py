@@ -11,37 +11,34 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
 
+from pytest_gradcheck.backends._torch.differentiate import taken, views
 from pytest_gradcheck.backends._torch.jitter import Coarsest, MovedInputs, Noise
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
 from pytest_gradcheck.backends._torch.placement import placed
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
+from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
 from pytest_gradcheck.backends._torch.source import Source
 from pytest_gradcheck.backends._torch.state import Belongings, undisturbed, version
-from pytest_gradcheck.backends._torch.views import view_of
+from pytest_gradcheck.backends._torch.together import (
+    averaged,
+    backward,
+    bypassed,
+    check_widenable,
+    resharded,
+)
 from pytest_gradcheck.errors import PrecisionError, UsageError
-from pytest_gradcheck.records import ArrayView, ComponentEvaluation, Evaluation, Jitter, Precision
+from pytest_gradcheck.records import ComponentEvaluation, Evaluation, Jitter, Precision
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["Evaluator"]
-
-_MISUSES = {  # what torch says of a graph that cannot be differentiated -> what it means here
-    "backward through the graph a second time": (
-        "its graph is gone before gradcheck can use it: it runs backward() or autograd.grad() "
-        "itself, or it uses a tensor computed outside of the closure; compute everything inside, "
-        "and return the loss"
-    ),
-    "use_reentrant": (
-        "it uses torch.utils.checkpoint with use_reentrant=True, which works with .backward() "
-        "alone; pass use_reentrant=False"
-    ),
-}
 
 Point = Mapping[str, "NDArray[np.floating[Any]]"]
 _T = TypeVar("_T")
@@ -56,15 +53,22 @@ class Evaluator:
         loss: the closure.
         mine: the user's objects, to be left as they are.
         seed: of the random streams.
+        ranks: that make the gradient together, ``None`` where this process does alone.
     """
 
     source: Source
     loss: Callable[[], object]
     mine: Belongings
     seed: int
+    ranks: Ranks | None = None
 
     def value(self, point: Point | None = None, *, precision: Precision = "native") -> float:
-        """Return the loss alone."""
+        """Return the loss alone; the mean over the ranks where there are several."""
+        if self.ranks is not None:
+            # A forward pass of a sharded model needs its backward pass to come to an end.
+            work = partial(self._together, self.ranks, None)
+            here = self._at(point or {}, precision, None, work).value
+            return float(self.ranks.add(np.array([here]))[0]) / self.ranks.size
         return self._at(
             point or {}, precision, None, lambda wide: float(self._terms(wide=wide).total.detach())
         )
@@ -84,15 +88,59 @@ class Evaluator:
             return other.value_and_grad(
                 point, components=components, precision=precision, jitter=jitter
             )
-
-        def work(wide: bool) -> Evaluation:  # noqa: FBT001 - work has the one argument
-            if jitter is None:
-                return self._evaluation(components=components, wide=wide)
-            with Coarsest() as coarsest:
-                found = self._evaluation(components=components, wide=wide)
-            return replace(found, eps=coarsest.eps)
-
+        if self.ranks is not None:
+            return self._joint(self.ranks, point or {}, components, precision, jitter)
+        work = _watched(lambda wide: self._evaluation(components=components, wide=wide), jitter)
         return self._at(point or {}, precision, jitter, work)
+
+    def _joint(
+        self,
+        ranks: Ranks,
+        point: Point,
+        components: bool,  # noqa: FBT001 - private, as is the call
+        precision: Precision,
+        jitter: Jitter | None,
+    ) -> Evaluation:
+        """Evaluate on all ranks together, each term by itself."""
+        work = _watched(partial(self._together, ranks, None), jitter)
+        found = self._at(point, precision, jitter, work)
+        each = found.components if components else {}
+        if len(each) == 1:
+            each = {name: replace(c, grads=found.grads) for name, c in each.items()}
+        elif each:
+            terms = {
+                n: self._at(point, precision, jitter, partial(self._together, ranks, n))
+                for n in each
+            }
+            each = {name: replace(c, grads=terms[name].grads) for name, c in each.items()}
+        eps = None if found.eps is None else float(ranks.largest(np.array([found.eps]))[0])
+        return replace(found, components=each or found.components, eps=eps, collective=ranks)
+
+    def _together(self, ranks: Ranks, name: str | None, wide: bool) -> Evaluation:  # noqa: FBT001 - as `work`
+        """Evaluate one term, the total for ``None``, on all ranks together."""
+        if wide:
+            check_widenable(self.source, self.mine)
+        with resharded(self.mine), bypassed(self.mine) if wide else nullcontext():
+            try:
+                terms = self._terms(wide=wide)
+            except Exception as error:
+                ranks.meet(trouble=f"{type(error).__name__}: {error}")
+                raise
+            ranks.meet()
+            term = terms.total if name is None else terms.components[name]
+            if wide:
+                grads = averaged(taken(term, self.source, last=True), self.source, ranks)
+                found = views(grads, wide=wide)
+            else:
+                found = backward(term, self.source, self.mine)
+        return Evaluation(
+            value=float(terms.total.detach()),
+            grads=found,
+            components={
+                key: ComponentEvaluation(value=float(part.detach()))
+                for key, part in terms.components.items()
+            },
+        )
 
     def _at(
         self, point: Point, precision: Precision, jitter: Jitter | None, work: Callable[[bool], _T]
@@ -100,7 +148,9 @@ class Evaluator:
         """Do the work at a point and in a precision, everything put back afterwards."""
         noise = Noise(jitter or Jitter())
         own = (*self.mine.leaves, *(b for m in self.mine.modules for b in m.buffers(recurse=False)))
-        moving = MovedInputs(noise, own) if jitter and jitter.eps else nullcontext()
+        # What fully_shard does inside of a forward pass must not meet copies of its own buffers.
+        moves = jitter and jitter.eps and not any(map(is_fully_sharded, self.mine.modules))
+        moving = MovedInputs(noise, own) if moves else nullcontext()
         label = self.source.label
         if precision == "native" or is_wide(self.source):
             where = "at the point given" if point else "at its own point"
@@ -133,9 +183,9 @@ class Evaluator:
         """Evaluate and differentiate, here and now."""
         terms = self._terms(wide=wide)
         each = terms.components if components and len(terms.components) > 1 else {}
-        grads = self._grads(terms.total, last=not each, wide=wide)
+        grads = views(taken(terms.total, self.source, last=not each), wide=wide)
         found = {
-            name: self._grads(term, last=i == len(each), wide=wide)
+            name: views(taken(term, self.source, last=i == len(each)), wide=wide)
             for i, (name, term) in enumerate(each.items(), start=1)
         }
         if components and len(terms.components) == 1:
@@ -176,29 +226,22 @@ class Evaluator:
             check_wide("the loss", terms.total)
         return terms
 
-    def _grads(self, term: torch.Tensor, *, last: bool, wide: bool) -> dict[str, ArrayView | None]:
-        """Differentiate one term; ``last`` frees the graph."""
-        names, tensors = list(self.source.wrt), list(self.source.wrt.values())
-        grads: tuple[torch.Tensor | None, ...] = (None,) * len(tensors)
-        if term.requires_grad:
-            try:
-                grads = torch.autograd.grad(term, tensors, retain_graph=not last, allow_unused=True)
-            except RuntimeError as error:
-                for said, meaning in _MISUSES.items():
-                    if said in str(error):
-                        msg = (
-                            f"the loss of '{self.source.label}' cannot be differentiated: {meaning}"
-                        )
-                        raise UsageError(msg) from None
-                raise
-        found: dict[str, ArrayView | None] = {}
-        for name, grad in zip(names, grads, strict=True):
-            if grad is not None and wide:
-                check_wide(f"the gradient of {name!r}", grad)
-            found[name] = None if grad is None else view_of(grad)
-        return found
-
     def _name(self, tensor: torch.Tensor) -> str:
         """Return what to call a parameter that may belong to another module."""
         names = (f"parameter {n!r}" for n, p in self.source.wrt.items() if p is tensor)
         return next(names, "a parameter of a module that it holds")
+
+
+def _watched(
+    work: Callable[[bool], Evaluation], jitter: Jitter | None
+) -> Callable[[bool], Evaluation]:
+    """Return the work, watched for its coarsest precision where a jitter asks for it."""
+    if jitter is None:
+        return work
+
+    def watched(wide: bool) -> Evaluation:  # noqa: FBT001 - as `work`
+        with Coarsest() as coarsest:
+            found = work(wide)
+        return replace(found, eps=coarsest.eps)
+
+    return watched

@@ -20,6 +20,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from pytest_gradcheck.backends._torch.draws import DRAWS
 from pytest_gradcheck.backends._torch.nested import mapped
+from pytest_gradcheck.backends._torch.shards import is_sharded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -78,7 +79,7 @@ class Noise:
 
     def moved(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor's noisy copy; the tensor itself where it must not move."""
-        if not self._eps or not _is_measured(tensor):
+        if not self._eps or is_sharded(tensor) or not _is_measured(tensor):
             return tensor
         noise = torch.from_numpy(self._rng.uniform(-1.0, 1.0, tuple(tensor.shape)))
         factor = 1.0 + self._eps * noise.to(tensor.device)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from pytest_gradcheck.backends._torch.shards import box, is_sharded, local
 from pytest_gradcheck.backends._torch.state import core
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def as_tensor(like: torch.Tensor, values: NDArray[np.floating[Any]]) -> torch.Te
 
 def _place(parameter: torch.Tensor, values: torch.Tensor) -> Callable[[], object]:
     """Move one parameter, and return what moves it back."""
+    if is_sharded(parameter):
+        part = local(parameter)
+        kept = part.clone()
+        part.copy_(values[box(parameter)])
+        return lambda: part.copy_(kept)
     own = parameter.data
     if core(own).shape != own.shape:
         parameter.data = values.to(device=own.device, dtype=own.dtype)

@@ -2,7 +2,8 @@
 
 Requirements:
     A tensor that stands under several names (tied weights) is one parameter, called by its first
-    name. Wrappers do not show: a compiled module has the names of the module that was compiled.
+    name. Wrappers do not show: a compiled, distributed or sharded module has the names of the
+    module that it was made of.
 """
 
 from __future__ import annotations
@@ -84,20 +85,33 @@ def read(source: object, *, wrt: tuple[str, ...] | None, name: str | None) -> So
 
 
 def _default_label(source: object) -> str:
-    """Return the class name of the module behind any compilation, or ``tensors``."""
+    """Return the class name of the module behind any wrapper, or ``tensors``."""
     if not isinstance(source, torch.nn.Module):
         return "tensors"
-    return type(getattr(source, _COMPILED, source)).__name__
+    kinds = type(unwrapped(source)).__mro__
+    # fully_shard makes a class FSDPName of (FSDPModule, Name).
+    return next(kind.__name__ for kind in kinds if not kind.__name__.startswith("FSDP"))
+
+
+def unwrapped(module: torch.nn.Module) -> torch.nn.Module:
+    """Return the module behind compilation and ``DistributedDataParallel``."""
+    while True:
+        inner = getattr(module, _COMPILED, None)
+        if isinstance(module, torch.nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if not isinstance(inner, torch.nn.Module):
+            return module
+        module = inner
 
 
 def _named(source: object, label: str) -> list[tuple[str, torch.Tensor]]:
     """Return every parameter under each of its names."""
     if isinstance(source, torch.nn.Module):
-        for key, buffer in source.named_buffers():
+        for key, buffer in unwrapped(source).named_buffers():
             _check_materialised("buffer", key, buffer, label)
         return [
             (".".join(part for part in key.split(".") if part != _COMPILED), tensor)
-            for key, tensor in source.named_parameters(remove_duplicate=False)
+            for key, tensor in unwrapped(source).named_parameters(remove_duplicate=False)
         ]
     if not isinstance(source, Mapping):
         kind = type(source).__name__

@@ -17,6 +17,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from pytest_gradcheck.backends._torch.captured import held_by
+from pytest_gradcheck.backends._torch.shards import is_sharded
 from pytest_gradcheck.backends._torch.streams import Stream, global_streams, stream_of
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _is_writable(buffer: torch.Tensor) -> bool:
 
 def _memory(tensor: torch.Tensor) -> Restore:
     """Remember where a tensor lies and how it is shaped, and return what puts it back there."""
-    if tensor.layout is not torch.strided:
+    if tensor.layout is not torch.strided or is_sharded(tensor):
         return lambda: None
     own = tensor.data
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import ArrayView
 
-__all__ = ["SparseView", "TensorView", "view_of"]
+__all__ = ["Chunk", "SparseView", "TensorView", "pieces", "real_shape", "to_numpy", "view_of"]
 
 _IN_NUMPY = {torch.float16, torch.float32, torch.float64}
 _GAP = 1024  # elements; a chunk of its own costs more than showing that many zeros
@@ -50,7 +50,7 @@ class TensorView:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the real elements."""
-        return _real_shape(self.tensor)
+        return real_shape(self.tensor)
 
     @property
     def dtype(self) -> str:
@@ -66,18 +66,18 @@ class TensorView:
         """Yield ``(start, values)``; slices of the tensor itself where it is contiguous."""
         tensor = self.tensor.detach()
         if tensor.dtype in _IN_NUMPY and tensor.device.type == "cpu" and tensor.is_contiguous():
-            flat = _to_numpy(tensor.view(-1))  # one crossing into numpy, not one for each chunk
+            flat = to_numpy(tensor.view(-1))  # one crossing into numpy, not one for each chunk
             for start in range(0, flat.size, size):
                 yield start, flat[start : start + size]
             return
         if not tensor.is_complex():
-            for start, piece in _pieces(tensor, 0, size):
-                yield start, _to_numpy(piece)
+            for start, piece in pieces(tensor, 0, size):
+                yield start, to_numpy(piece)
             return
-        for start, piece in _pieces(tensor, 0, max(1, size // 2)):
+        for start, piece in pieces(tensor, 0, max(1, size // 2)):
             pairs = torch.view_as_real(piece.resolve_conj()).reshape(-1)
             for offset in range(0, pairs.numel(), size):
-                yield 2 * start + offset, _to_numpy(pairs[offset : offset + size])
+                yield 2 * start + offset, to_numpy(pairs[offset : offset + size])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class SparseView:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the real elements, those that are not held included."""
-        return _real_shape(self.tensor)
+        return real_shape(self.tensor)
 
     @property
     def dtype(self) -> str:
@@ -113,11 +113,11 @@ class SparseView:
             return
         for first, last in _runs(rows, 1):
             start = int(rows[first]) * inner
-            for offset, piece in _pieces(values[first:last], 0, size):
-                yield start + offset, _to_numpy(piece)
+            for offset, piece in pieces(values[first:last], 0, size):
+                yield start + offset, to_numpy(piece)
 
 
-def _real_shape(tensor: torch.Tensor) -> tuple[int, ...]:
+def real_shape(tensor: torch.Tensor) -> tuple[int, ...]:
     """Return the shape with a complex tensor's last axis of two."""
     return (*tensor.shape, 2) if tensor.is_complex() else tuple(tensor.shape)
 
@@ -127,7 +127,7 @@ def _dtype_name(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _pieces(tensor: torch.Tensor, start: int, size: int) -> Iterator[tuple[int, torch.Tensor]]:
+def pieces(tensor: torch.Tensor, start: int, size: int) -> Iterator[tuple[int, torch.Tensor]]:
     """Yield flat pieces in C order; only a piece of what is not contiguous is ever copied."""
     if tensor.is_contiguous():
         flat = tensor.view(-1)
@@ -137,14 +137,14 @@ def _pieces(tensor: torch.Tensor, start: int, size: int) -> Iterator[tuple[int, 
     inner = math.prod(tensor.shape[1:])
     if inner > size:
         for row in range(tensor.shape[0]):
-            yield from _pieces(tensor[row], start + row * inner, size)
+            yield from pieces(tensor[row], start + row * inner, size)
         return
     rows = size // inner
     for row in range(0, tensor.shape[0], rows):
         yield start + row * inner, tensor[row : row + rows].reshape(-1)
 
 
-def _to_numpy(flat: torch.Tensor) -> NDArray[Any]:
+def to_numpy(flat: torch.Tensor) -> NDArray[Any]:
     """Return a flat real tensor as a numpy array that is only to be read."""
     if flat.dtype not in _IN_NUMPY:
         flat = flat.to(torch.float32)  # bfloat16 and narrower fit exactly
@@ -178,5 +178,5 @@ def _scattered(rows: torch.Tensor, values: torch.Tensor, size: int) -> Iterator[
             stop = int(torch.searchsorted(rows[:last], start + size))
             chunk = values.new_zeros(int(rows[stop - 1]) + 1 - start)
             chunk[(rows[first:stop] - start).to(values.device)] = values[first:stop]
-            yield start, _to_numpy(chunk)
+            yield start, to_numpy(chunk)
             first = stop  # noqa: PLW2901 - the run is eaten from its front

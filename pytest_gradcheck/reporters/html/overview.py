@@ -1,0 +1,115 @@
+"""Gather what the overview says of each call: a verdict, a cause, and what to filter by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_gradcheck.drift.usage import Usage
+    from pytest_gradcheck.records import Verdict
+    from pytest_gradcheck.reporters import ReportEntry
+
+__all__ = ["Row", "choices", "row"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Hold one line of the overview.
+
+    Attributes:
+        number: of the call, in the order of the tests.
+        module, test: of the node id, the two parts of it.
+        name: of the call within its test.
+        states: what one can filter by, the verdict first: ``failed``, ``drifted``, ...
+        baseline: what became of the baseline.
+        backend: that computed the gradient.
+        cause: what the reader should know first.
+        norm: of the whole gradient.
+        used: the largest part of an allowance that a parameter used.
+        parameters: how many there are.
+        seconds: that evaluating took.
+        node_id: of the test, as pytest takes it.
+    """
+
+    number: int
+    module: str
+    test: str
+    name: str
+    states: tuple[str, ...]
+    baseline: str
+    backend: str
+    cause: str
+    norm: float | None
+    used: float | None
+    parameters: int | None
+    seconds: float
+    node_id: str
+
+
+def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
+    """Return the line of one call.
+
+    Args:
+        number: of the call.
+        entry: what became of it.
+        used: what each parameter used of its allowance.
+    """
+    module, _, test = entry.node_id.partition("::")
+    m = entry.verdict.measurement if entry.verdict else None
+    return Row(
+        number=number,
+        module=module,
+        test=test or module,
+        name=entry.name,
+        states=_states(entry),
+        baseline=entry.baseline,
+        backend=m.backend if m else "",
+        cause=_cause(entry),
+        norm=m.norm if m else None,
+        used=max((one.share for one in used.values()), default=None),
+        parameters=len(m.native.parameters) if m else None,
+        seconds=entry.seconds,
+        node_id=entry.node_id,
+    )
+
+
+def choices(values: Iterable[str]) -> Sequence[tuple[str, int]]:
+    """Return what one can choose among, with how often it is there."""
+    found: Counter[Any] = Counter(value for value in values if value)
+    return sorted(found.items())
+
+
+def _states(entry: ReportEntry) -> tuple[str, ...]:
+    """Return the states of a call; whether its checks passed comes first."""
+    first = "failed" if entry.failed else "passed"
+    if not entry.failed and entry.outcome == "failed":
+        first = "test failed"
+    found = [first]
+    if entry.drifted:
+        found.append("drifted")
+    if entry.baseline != "compared":
+        found.append("no baseline" if entry.baseline == "off" else entry.baseline)
+    return tuple(found)
+
+
+def _cause(entry: ReportEntry) -> str:
+    """Return the one sentence that tells most: a diagnosis, a finding, a reason."""
+    verdict = entry.verdict
+    found = _diagnosis(verdict) if verdict else ""
+    if found:
+        return found
+    if verdict and verdict.failures:
+        first = verdict.failures[0].findings[0]
+        return f"{verdict.failures[0].check}: {first.subject}: {first.text}"
+    if not entry.failed and entry.outcome == "failed":
+        return "every check of the call passed; the test failed for another reason"
+    return entry.reason
+
+
+def _diagnosis(verdict: Verdict) -> str:
+    """Return the first diagnosis there is."""
+    return next((text for one in verdict.results for text in one.diagnosis), "")
