@@ -23,7 +23,9 @@ from pytest_gradcheck.records import (
     ParameterStats,
     PointStats,
     Sample,
+    Scalar,
     Sketch,
+    Table,
     Verdict,
 )
 from pytest_gradcheck.serialize import from_json, to_json
@@ -52,6 +54,10 @@ def anything(hint: Any) -> st.SearchStrategy[Any]:
         parts = {field.name: anything(hints[field.name]) for field in fields(hint)}
         if hint is CheckResult:  # a failure says something
             parts["findings"] = st.lists(anything(Finding), min_size=1, max_size=2).map(tuple)
+        if hint is Table:  # rows fit their columns
+            row = st.tuples(anything(Scalar), anything(Scalar))
+            parts["head"] = st.tuples(st.text(max_size=3), st.text(max_size=3))
+            parts["rows"] = st.lists(row, max_size=2).map(tuple)
         return st.builds(hint, **parts)
     if origin is tuple:
         return st.lists(anything(args[0]), max_size=2).map(tuple)
