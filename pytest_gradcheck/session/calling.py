@@ -1,8 +1,7 @@
 """One call of the fixture: measure, judge, compare, and note what is to be recorded.
 
 Requirements:
-    A passing call that records nothing sends no measurement with its report: only who asks for it
-    pays for it.
+    A passing call that records nothing sends no measurement: only who asks for it pays for it.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Offered:
 
     Attributes:
         entry: the measurement with its allowances.
-        action: what becomes of the baseline's entry.
+        action: what becomes of the entry.
         replaces: digest of the entry that was compared with.
         refused: why there is no entry.
     """
@@ -232,7 +231,7 @@ def _sees(entry: Measurement) -> str:
 
 
 def _first(result: CheckResult) -> str:
-    """Return the first thing that a check has to say."""
+    """Return the first thing that a check says."""
     return result.findings[0].text if result.findings else result.reason
 
 

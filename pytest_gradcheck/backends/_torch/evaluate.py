@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from pytest_gradcheck.backends._torch.differentiate import taken, views
-from pytest_gradcheck.backends._torch.jitter import Coarsest, MovedInputs, Noise
+from pytest_gradcheck.backends._torch.jitter import MovedInputs, Noise, watched
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
-from pytest_gradcheck.backends._torch.origins import Watch, backward_origin
+from pytest_gradcheck.backends._torch.origins import origins_of
 from pytest_gradcheck.backends._torch.placement import placed
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
 from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
@@ -82,25 +82,13 @@ class Evaluator:
 
     def origins(self, point: Point | None = None) -> tuple[Origin, ...]:
         """Return where the numbers that are not finite at a point arose, if that shows."""
-        return self._at(point or {}, "native", None, lambda _: self._watched())
-
-    def _watched(self) -> tuple[Origin, ...]:
-        """Evaluate once more and watch, backward only where the loss itself is finite."""
-        wrong = [name for name, t in self.source.wrt.items() if not torch.isfinite(t).all()]
-        if wrong:
-            said = "the point itself is not finite"
-            return tuple(Origin(operation=f"{said}: {n}", parameters=(n,)) for n in wrong[:1])
-        with Watch() as watch:
-            terms = self._terms(wide=False)
-        if not torch.isfinite(terms.total):
-            origin = watch.origin(terms.total)
-            return () if origin is None else (origin,)
-        found = []
-        for name, term in (terms.components or {"": terms.total}).items():
-            if term.requires_grad:
-                origin = backward_origin(term, self.source.wrt, _gradients)
-                found += [] if origin is None else [replace(origin, term=name)]
-        return tuple(found)
+        wrt = self.source.wrt
+        return self._at(
+            point or {},
+            "native",
+            None,
+            lambda wide: origins_of(partial(self._terms, wide=wide), wrt),
+        )
 
     def value_and_grad(
         self,
@@ -119,7 +107,7 @@ class Evaluator:
             )
         if self.ranks is not None:
             return self._joint(self.ranks, point or {}, components, precision, jitter)
-        work = _watched(lambda wide: self._evaluation(components=components, wide=wide), jitter)
+        work = watched(lambda wide: self._evaluation(components=components, wide=wide), jitter)
         return self._at(point or {}, precision, jitter, work)
 
     def _joint(
@@ -131,7 +119,7 @@ class Evaluator:
         jitter: Jitter | None,
     ) -> Evaluation:
         """Evaluate on all ranks together, each term by itself."""
-        work = _watched(partial(self._together, ranks, None), jitter)
+        work = watched(partial(self._together, ranks, None), jitter)
         found = self._at(point, precision, jitter, work)
         each = found.components if components else {}
         if len(each) == 1:
@@ -259,23 +247,3 @@ class Evaluator:
         """Return what to call a parameter that may belong to another module."""
         names = (f"parameter {n!r}" for n, p in self.source.wrt.items() if p is tensor)
         return next(names, "a parameter of a module that it holds")
-
-
-def _watched(
-    work: Callable[[bool], Evaluation], jitter: Jitter | None
-) -> Callable[[bool], Evaluation]:
-    """Return the work, watched for its coarsest precision where a jitter asks for it."""
-    if jitter is None:
-        return work
-
-    def watched(wide: bool) -> Evaluation:  # noqa: FBT001 - as `work`
-        with Coarsest() as coarsest:
-            found = work(wide)
-        return replace(found, eps=coarsest.eps)
-
-    return watched
-
-
-def _gradients(term: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
-    """Return the gradient of a scalar, and leave its graph for the next one."""
-    return torch.autograd.grad(term, wrt, retain_graph=True, allow_unused=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ from pytest_gradcheck.records import Origin
 if TYPE_CHECKING:
     from torch._ops import OpOverload
 
-__all__ = ["Watch", "backward_origin"]
+    from pytest_gradcheck.backends._torch.loss import Terms
+
+__all__ = ["Watch", "backward_origin", "origins_of"]
 
 _LOOKING_ON = {"isfinite", "isnan", "isinf", "empty", "empty_like", "new_empty", "empty_strided"}
 _THEIRS = (
@@ -30,6 +33,30 @@ _THEIRS = (
     str(Path(__file__).parents[2]),
 )
 _SHOWN = 3
+
+
+def origins_of(terms: Callable[[], Terms], wrt: Mapping[str, torch.Tensor]) -> tuple[Origin, ...]:
+    """Evaluate once more and watch, backward only where the loss itself is finite.
+
+    Args:
+        terms: calls the loss.
+        wrt: the parameters by name.
+    """
+    wrong = [name for name, t in wrt.items() if not torch.isfinite(t).all()]
+    if wrong:
+        said = "the point itself is not finite"
+        return tuple(Origin(operation=f"{said}: {n}", parameters=(n,)) for n in wrong[:1])
+    with Watch() as watch:
+        made = terms()
+    if not torch.isfinite(made.total):
+        origin = watch.origin(made.total)
+        return () if origin is None else (origin,)
+    found = []
+    for name, term in (made.components or {"": made.total}).items():
+        if term.requires_grad:
+            origin = backward_origin(term, wrt, _gradients)
+            found += [] if origin is None else [replace(origin, term=name)]
+    return tuple(found)
 
 
 class Watch(TorchDispatchMode):
@@ -194,3 +221,8 @@ def _finite(tensor: torch.Tensor) -> bool:
 def _first(tensor: torch.Tensor) -> str:
     """Return the first number that is not finite."""
     return f"{float(tensor[~torch.isfinite(tensor)].flatten()[0].real):g}"
+
+
+def _gradients(term: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
+    """Return the gradient of a scalar, and leave its graph for the next one."""
+    return torch.autograd.grad(term, wrt, retain_graph=True, allow_unused=True)
