@@ -92,7 +92,9 @@ def finding_lines(result: CheckResult, parameters: Collection[str]) -> Iterator[
     ordered = _ordered(result, parameters)
     for i, (subject, finding) in enumerate(zip(subjects, result.findings, strict=True)):
         mark = "  <- first in backward order" if ordered and i == 0 else ""
-        yield f"  {subject:<{width}}  {finding.text}{mark}"
+        first, *rest = finding.text.split("\n")
+        yield f"  {subject:<{width}}  {first}{mark}"
+        yield from (f"      {line}" for line in rest)
 
 
 def _ordered(result: CheckResult, parameters: Collection[str]) -> bool:
@@ -210,6 +212,8 @@ def _reproduce(measurement: Measurement) -> Iterator[str]:
         f"  at: {measurement.sense} {measurement.value:.7g}, norm {measurement.norm:.6g}, "
         f"seed {measurement.seed}, {dtypes} on {measurement.device}"
     )
+    if measurement.at:
+        yield f"  point: {measurement.at}"
     for note in measurement.notes:
         yield f"  note: {note}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from pytest_gradcheck.caution import cautions
 from pytest_gradcheck.checks.ranks import RanksAgree
 from pytest_gradcheck.records import CheckResult, Measurement, Verdict
 
@@ -30,6 +31,7 @@ def judge(measurement: Measurement, limits: Limits, *, name: str = "") -> Verdic
         measurement=measurement,
         results=tuple(check.judge(measurement) for check in checks),
         limits=limits.text(),
+        warnings=cautions(measurement),
     )
 
 

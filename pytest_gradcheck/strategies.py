@@ -3,7 +3,8 @@
 Requirements:
     A failing point shrinks to few parameters and small steps: what moves is drawn as single
     elements with a step each and as whole parameters with a seed and a size, and nothing, no step
-    and no size are the simplest.
+    and no size are the simplest. Half of the steps are of any order of
+    magnitude below the scale, so that a large one finds what is near as well as what is far.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 from pytest_gradcheck import backends
 from pytest_gradcheck.checks.validate import number
 from pytest_gradcheck.errors import MissingExtraError
-from pytest_gradcheck.point import perturbation_scales, to_numpy
+from pytest_gradcheck.moves import perturbation_scales
+from pytest_gradcheck.point import to_numpy
 
 try:
     from hypothesis import strategies as st
@@ -33,7 +35,7 @@ __all__ = ["points"]
 
 _ELEMENTS = 8  # moved one by one, beside a step of everything; more shrinks slowly
 _DENSE_SEEDS = 2**16
-_STEPS = 2**10
+_BITS = 20  # the smallest step is this power of two below the largest
 
 Dense = Mapping[str, tuple[float, int]]
 Sparse = Mapping[tuple[str, int], float]
@@ -53,7 +55,8 @@ def points(
         model: as for `pytest_gradcheck.check_gradients`.
         loss: only needed where the backend does; never called.
         scale: largest step of an element, in units of its parameter's RMS (of 1 in the
-            unconstrained space of PyMC where the parameter is at zero).
+            unconstrained space of PyMC where the parameter is at zero). 1e3 searches far: smaller
+            steps are drawn as often as large ones.
         wrt: patterns of the parameters to move; all.
         **options: passed on to the backend: ``value_and_grad``, ``seed``, ``mode``.
 
@@ -97,15 +100,26 @@ def _moves(
 ) -> st.SearchStrategy[tuple[Dense, Sparse]]:
     """Draw what moves: whole parameters by a size and a seed, and single elements by a step."""
     # Of floats Hypothesis finds 1.0 simpler than 0.1; of whole numbers the smaller.
-    unit = st.integers(-_STEPS, _STEPS).map(lambda n: n / _STEPS)
-    size = st.integers(0, _STEPS).map(lambda n: n / _STEPS)
+    size = st.one_of(st.integers(0, _BITS).flatmap(_up_to), _up_to(_BITS))
+    unit = st.tuples(size, st.booleans()).map(lambda drawn: -drawn[0] if drawn[1] else drawn[0])
     names = st.sampled_from(list(home))
     element = names.flatmap(
         lambda name: st.tuples(st.just(name), st.integers(0, home[name].size - 1))
     )
     whole = st.tuples(size, st.integers(0, _DENSE_SEEDS))
+    sparse = st.dictionaries(element, unit, max_size=_ELEMENTS)
     dense = st.dictionaries(names, whole, max_size=len(home))
-    return st.tuples(dense, st.dictionaries(element, unit, max_size=_ELEMENTS))
+    nothing: st.SearchStrategy[Any] = st.just({})
+    return st.one_of(
+        st.tuples(nothing, st.dictionaries(element, unit, max_size=1)),
+        st.tuples(nothing, sparse),
+        st.tuples(dense, sparse),
+    )
+
+
+def _up_to(bits: int) -> st.SearchStrategy[float]:
+    """Draw a share of the largest step, of an order of magnitude."""
+    return st.integers(0, 2**bits).map(lambda n: n / 2**_BITS)
 
 
 def _point(

@@ -115,3 +115,109 @@ def test_without_hypothesis_the_message_says_what_to_install() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert "pip install 'pytest-gradcheck[hypothesis]'" in said.stdout
+
+
+def hidden(point: Arrays) -> tuple[float, dict[str, Any]]:
+    """Return a value with a gradient that is NaN in a region of two elements' space."""
+    value, grads = square(point)
+    b = point["b"]
+    bad = b[1] > 1.3
+    return value, {**grads, "b": np.where(bad, np.nan, b)}
+
+
+def failure(test: Any) -> str:
+    """Return what a failing property says."""
+    with pytest.raises(AssertionError) as caught:
+        test()
+    return str(caught.value)
+
+
+QUIET = settings(
+    max_examples=400,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def test_a_hidden_region_is_found_and_printed_for_at() -> None:
+    """The smallest move of the one element that matters must be printed ready to paste."""
+
+    @QUIET
+    @given(points(W, value_and_grad=hidden, scale=1e3))
+    def test(point: Arrays) -> None:
+        assert_gradients(W, value_and_grad=hidden, at=point, perturb=False, reaches=False)
+
+    said = failure(test)
+    (line,) = [line for line in said.splitlines() if line.startswith("  point: ")]
+    at = eval(line.removeprefix("  point: at="))  # noqa: S307 - pasting is what it is for
+    assert list(at) == ["b[1]"]
+    assert 1.3 < at["b[1]"] < 1.5
+    with pytest.raises(AssertionError):
+        assert_gradients(W, value_and_grad=hidden, at=at, perturb=False, reaches=False)
+
+
+def test_a_far_region_is_reached_by_a_large_scale() -> None:
+    """Magnitudes of hundreds must be tried beside those of hundredths."""
+    strategy = points(W, value_and_grad=square, scale=1e6)
+    near = find(strategy, lambda p: "b" in p and 0 < abs(p["b"][0]) < 0.1, settings=QUIET)
+    far = find(strategy, lambda p: "b" in p and p["b"][2] < -745, settings=QUIET)
+    assert list(near) == ["b"]
+    assert -760 < far["b"][2] < -745
+
+
+@pytest.mark.torch
+def test_a_hidden_region_of_a_torch_model_is_found() -> None:
+    """The bad region of one weight must be found, and nothing else be moved."""
+    import torch
+
+    layer = torch.nn.Linear(3, 1)
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+
+    def loss() -> torch.Tensor:
+        return torch.sqrt(2.0 - layer.weight[0, 2]) + layer.weight.sum() + layer.bias.sum()
+
+    @QUIET
+    @given(points(layer, loss, scale=10.0))
+    def test(point: Arrays) -> None:
+        assert_gradients(layer, loss, at=point, perturb=False)
+
+    said = failure(test)
+    assert 'point: at={"weight[0, 2]": 2.0' in said
+    assert "sqrt(" in said
+
+
+@pytest.mark.pymc
+@pytest.mark.parametrize("kind", ["underflow", "region", "correlation"])
+def test_a_hidden_region_of_a_pymc_model_is_found(kind: str) -> None:
+    """The one variable whose values break a model must be found, moved no further than it takes."""
+    import pymc as pm
+
+    with pm.Model() as model:
+        pm.Normal("calm", 0, 1, shape=4)
+        if kind == "underflow":
+            tau = pm.HalfNormal("tau", 1)
+            pm.Normal("y", 0, tau, observed=[1.0, 2.0])
+            name, low, high, scale = "tau_log__", -800.0, -700.0, 1e3
+        elif kind == "region":
+            b = pm.Normal("b", 0, 1, shape=(2, 3))
+            pm.Potential("pull", pm.math.sqrt(1.3 - b[1, 2]))
+            name, low, high, scale = "b[1, 2]", 1.3, 1.5, 10.0
+        else:
+            r = pm.Normal("r", 0, 1)
+            pm.Potential("pull", pm.math.log(1 - r**2))
+            name, low, high, scale = "r", 1.0, 1.1, 10.0
+
+    @QUIET
+    @given(points(model, scale=scale))
+    def test(point: Arrays) -> None:
+        assert_gradients(model, at=point, perturb=False, allow_zero="*")
+
+    said = failure(test)
+    (line,) = [line for line in said.splitlines() if line.startswith("  point: ")]
+    ((found, value),) = eval(line.removeprefix("  point: at=")).items()  # noqa: S307 - as above
+    assert found == name
+    assert low <= (-abs(value) if low < 0 else abs(value)) <= high

@@ -148,6 +148,8 @@ def _root(source: object) -> str:
             return roots.pop()
     elif (root := _known(kinds[0])) in {"torch", "pymc"}:
         return str(root)
+    elif (held := getattr(getattr(source, "backend", None), "model", None)) is not None:
+        return _root(held)
     seen = ", ".join(sorted({_kind_name(kind) for kind in kinds}))
     foreign = any(kind.__module__.split(".")[0] in _FOREIGN for kind in kinds)
     msg = (

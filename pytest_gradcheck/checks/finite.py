@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.checks.mismatch import mismatch_findings
+from pytest_gradcheck.checks.origin import origin_findings
 from pytest_gradcheck.records import CheckResult, Finding
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Finite:
             for p in stats.parameters
             if not p.finite
         ]
+        findings += origin_findings(measurement.origins)
         findings += mismatch_findings(measurement)
         if not findings:
             return CheckResult(check=self.name, outcome="passed")
@@ -63,8 +65,13 @@ class Finite:
             check=self.name,
             outcome="failed",
             findings=tuple(findings),
-            hints=(_HINT if math.isfinite(stats.value) else _HINT_VALUE,),
+            hints=() if measurement.origins else (self._hint(stats.value),),
         )
+
+    @staticmethod
+    def _hint(value: float) -> str:
+        """Return where to look, for a backend that cannot say where it arose."""
+        return _HINT if math.isfinite(value) else _HINT_VALUE
 
 
 def _counts(parameter: ParameterStats) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_gradcheck.checks.origin import origin_findings
 from pytest_gradcheck.checks.validate import count, number
 from pytest_gradcheck.plan import Perturbation
 from pytest_gradcheck.records import CheckResult, Finding
@@ -61,6 +62,11 @@ class PerturbationStability:
     def judge(self, measurement: Measurement) -> CheckResult:
         """Fail with one finding for each broken promise at each perturbed point."""
         findings = [f for s in measurement.samples for f in self._broken(s, measurement)]
+        for sample in measurement.samples:
+            findings += (
+                replace(finding, subject=f"{sample.label} {finding.subject}")
+                for finding in origin_findings(sample.origins)
+            )
         return CheckResult(
             check=self.name,
             outcome="failed" if findings else "passed",

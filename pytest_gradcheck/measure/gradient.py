@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from pytest_gradcheck.errors import PrecisionError, UsageError
 from pytest_gradcheck.measure.numeric import directional
 from pytest_gradcheck.measure.replicates import replicates
+from pytest_gradcheck.moves import perturbed
 from pytest_gradcheck.plan import Perturbation, Plan
-from pytest_gradcheck.point import perturbed
+from pytest_gradcheck.point import CHUNK
 from pytest_gradcheck.progress import working
 from pytest_gradcheck.records import Evaluation, Measurement, Objective, Sample, Start
-from pytest_gradcheck.stats import gradient_stats, point_stats
+from pytest_gradcheck.stats import gradient_stats, placed, point_stats
 from pytest_gradcheck.stats.histogram import histograms
 from pytest_gradcheck.stats.mismatch import mismatches
 from pytest_gradcheck.stats.sketch import total_cosine
@@ -50,11 +51,14 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     _check_shapes(objective, evaluation)
     native = gradient_stats(evaluation, objective.point, top=plan.top)
     counted = histograms(evaluation) if plan.histogram else {}
+    native = placed(native, objective.point, objective.coordinates, top=plan.top)
     shadow, notes = _shadow(objective) if plan.shadow else (None, ())
     derivatives: tuple[DirectionalDerivative, ...] = ()
     if plan.directions is not None and native.finite:
         derivatives, said = directional(objective, evaluation, plan.directions)
         notes += said
+    flat = _level(evaluation) if plan.perturbation and native.finite else ()
+    origins = () if native.finite or objective.origins is None else objective.origins()
     found = replicates(objective, plan.replicates) if plan.replicates else None
     if found is not None and found.identical:
         notes += (f"all {found.count} replicates are equal: the loss draws nothing at random",)
@@ -66,12 +70,15 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         device=objective.device,
         sense=objective.sense,
         seed=objective.seed,
+        at=objective.at,
         native=native,
         shadow=shadow,
         point=point_stats(
             objective.point, keep=objective.stores_point, collective=objective.collective
         ),
         samples=samples(objective, native, plan.perturbation) if plan.perturbation else (),
+        origins=origins,
+        flat=_still_level(objective, flat, plan.perturbation) if plan.perturbation else (),
         directional=derivatives,
         replicates=found,
         mismatches=odd,
@@ -111,12 +118,16 @@ def samples(
     objective: Objective, native: GradientStats, perturbation: Perturbation
 ) -> tuple[Sample, ...]:
     """Return the gradient at other points, reduced and held against the one at the point."""
-    found = []
+    found: list[Sample] = []
+    blame = objective.origins
     scale = 0.0 if objective.starts is not None else perturbation.scale
     with working(f"evaluating points of '{objective.name}'", perturbation.samples) as advance:
         for start in _starts(objective, perturbation):
             evaluation = objective.value_and_grad(start.values, components=False)
             stats = gradient_stats(evaluation, objective.point, top=0)
+            # What arises at the point arises nearby, too; one row's story is that of the others.
+            silent = native.finite and not any(sample.origins for sample in found)
+            wrong = silent and not stats.finite
             found.append(
                 Sample(
                     label=start.label,
@@ -129,6 +140,7 @@ def samples(
                     nans=stats.nans,
                     infs=stats.infs,
                     dead=tuple(p.name for p in stats.parameters if p.dead),
+                    origins=blame(start.values) if wrong and blame is not None else (),
                 )
             )
             advance()
@@ -147,6 +159,27 @@ def _starts(objective: Objective, perturbation: Perturbation) -> Iterator[Start]
             seed=seed,
             values=perturbed(objective, scale=perturbation.scale, seed=seed),
         )
+
+
+def _level(evaluation: Evaluation) -> tuple[str, ...]:
+    """Return the components that depend on parameters and whose gradient is exactly zero."""
+    return tuple(
+        name
+        for name, component in evaluation.components.items()
+        if (views := [view for view in component.grads.values() if view is not None])
+        and not any(values.any() for view in views for _, values in view.chunks(CHUNK))
+    )
+
+
+def _still_level(
+    objective: Objective, names: tuple[str, ...], perturbation: Perturbation
+) -> tuple[str, ...]:
+    """Return those of some components whose gradient is zero at a perturbed point, too."""
+    if not names:
+        return ()
+    point = perturbed(objective, scale=perturbation.scale, seed=perturbation.seed)
+    there = _level(objective.value_and_grad(point))
+    return tuple(name for name in names if name in there)
 
 
 def _cosine(a: GradientStats, b: GradientStats) -> float:

@@ -41,6 +41,7 @@ from pytest_gradcheck.records.objective import (
     Scalar,
     Start,
 )
+from pytest_gradcheck.records.origin import Origin
 from pytest_gradcheck.records.replicates import (
     Estimate,
     ParameterReplicates,
@@ -83,6 +84,7 @@ __all__ = [
     "Mismatch",
     "Noise",
     "Objective",
+    "Origin",
     "Outcome",
     "ParameterReplicates",
     "ParameterStats",

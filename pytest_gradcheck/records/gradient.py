@@ -31,10 +31,19 @@ class Sketch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Element:
-    """Hold one entry of a parameter: its multi-index and the gradient there."""
+    """Hold one entry of a parameter.
+
+    Attributes:
+        index: the multi-index.
+        value: the gradient there.
+        at: the parameter there, where that was looked up.
+        where: its coordinates, where the model names them: ``school=C``.
+    """
 
     index: tuple[int, ...]
     value: float
+    at: float | None = None
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from pytest_gradcheck.records.gradient import (
     Sketch,
 )
 from pytest_gradcheck.records.objective import Precision, Scalar
+from pytest_gradcheck.records.origin import Origin
 from pytest_gradcheck.records.replicates import Replicates
 
 __all__ = [
@@ -44,6 +45,7 @@ class Sample:
         nonfinite: parameters with NaN or Inf there.
         nans, infs: element counts.
         dead: parameters whose gradient is disconnected or exactly zero there.
+        origins: where the numbers that are not finite there arose, where that is known.
     """
 
     label: str
@@ -56,6 +58,7 @@ class Sample:
     nans: int = 0
     infs: int = 0
     dead: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
     @property
     def finite(self) -> bool:
@@ -130,11 +133,14 @@ class Measurement:
     """Hold the statistics of a gradient at one point and at the extra points checks asked for.
 
     Attributes:
-        objective, backend, device, sense, seed: as in `Objective`.
+        objective, backend, device, sense, seed, at: as in `Objective`.
         native: in the precision and on the device of the model.
         shadow: the same gradient in float64, ``None`` where there is none.
         point: what identifies the point.
         samples: the perturbed points.
+        origins: where the numbers that are not finite at the point arose, where that is known.
+        flat: components that depend on parameters and whose gradient is exactly zero, at the point
+            and at a perturbed one; empty where no perturbed point was asked for.
         directional: analytic against numeric directional derivatives.
         replicates: the gradient under several seeds.
         allowances: what noise explains in the native tier, see `pytest_gradcheck.drift.allowance`;
@@ -158,7 +164,10 @@ class Measurement:
     native: GradientStats
     point: PointStats
     shadow: GradientStats | None = None
+    at: str = ""
     samples: tuple[Sample, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    flat: tuple[str, ...] = ()
     directional: tuple[DirectionalDerivative, ...] = ()
     replicates: Replicates | None = None
     mismatches: tuple[Mismatch, ...] = ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.records.origin import Origin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -193,9 +194,15 @@ class Objective:
             point are moved. With a `seed` the random streams start there, those of generators
             that the function holds included, and not at the objective's own seed.
         value: ``f(point, precision="native")``, the value alone; as pure.
+        origins: ``f(point)``: where the numbers that are not finite there arose; as pure, and
+            called only where there are such numbers. ``None`` where nobody can see inside.
         seed: of every random stream the model draws from.
         stream: names what those streams give on this device, in the precisions used: equal names,
             equal draws. Called where replicates are taken.
+        coordinates: ``f(name, index)``: what the model calls an element of a parameter,
+            ``school=C``; empty, or ``None`` for all, where it has no names.
+        at: what to paste to come to this point from the model's own: ``at={"x[1]": 2.0}``; empty
+            where it is the model's own, or too long to paste.
         sense: ``loss`` or ``logp``, what the value is called in messages.
         stores_point: whether the baseline keeps the whole point where it is small enough.
         separate_terms: whether the components come from another function than the gradient itself,
@@ -222,6 +229,9 @@ class Objective:
     value: Callable[..., float]
     seed: int
     stream: Callable[[], str] = str
+    origins: Callable[..., tuple[Origin, ...]] | None = None
+    coordinates: Callable[[str, tuple[int, ...]], str] | None = None
+    at: str = ""
     sense: str = "loss"
     stores_point: bool = False
     separate_terms: bool = False

@@ -73,6 +73,7 @@ class Verdict:
         baseline: what it was compared with, or ``None``.
         results: in the order in which the checks ran; drift last.
         limits: the limits in force, as text by name.
+        warnings: what deserves a look though it fails nothing.
         tables: what else there is to show.
     """
 
@@ -81,6 +82,7 @@ class Verdict:
     results: tuple[CheckResult, ...]
     baseline: Measurement | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Finding, ...] = ()
     tables: tuple[Table, ...] = ()
 
     @property

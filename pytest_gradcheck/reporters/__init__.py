@@ -51,6 +51,7 @@ class ReportEntry:
         reason: why it was withheld, is missing or cannot be read; what drift a new one can see.
         drifted: whether the gradient, the point or the structure is not that of the baseline.
         failed: names of the checks that failed.
+        warnings: what deserves a look though it failed nothing, one line each.
         seconds: spent in evaluating the model.
         verdict: the whole story; ``None`` where only the outcome is known.
         command: that records the measurement as the new baseline; empty where there is none.
@@ -67,6 +68,7 @@ class ReportEntry:
     reason: str = ""
     drifted: bool = False
     failed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     verdict: Verdict | SeriesVerdict | None = None
     command: str = ""
@@ -106,6 +108,7 @@ class ReportEntry:
             reason=reason,
             drifted=drift is not None and drift.reason.partition(":")[0] in _DRIFTED,
             failed=tuple(result.check for result in verdict.failures),
+            warnings=tuple(f"[{one.subject}] {one.text}" for one in verdict.warnings),
             seconds=verdict.measurement.seconds,
             verdict=verdict,
         )

@@ -25,6 +25,11 @@ def call_lines(verdict: Verdict, *, top: int) -> Iterator[str]:
     """
     measurement = verdict.measurement
     yield from _checks(verdict)
+    if verdict.warnings:
+        yield "### Warnings"
+        yield ""
+        yield from (f"- {code(w.subject)} {prose(w.text)}" for w in verdict.warnings)
+        yield ""
     for one in verdict.tables:
         yield f"### {prose(one.title)}"
         yield ""
@@ -62,7 +67,10 @@ def _checks(verdict: Verdict) -> Iterator[str]:
 def _story(result: CheckResult) -> Iterator[str]:
     """Yield what a failed check found, the probable cause, what to do."""
     yield f"{result.check} failed{f' ({result.reason})' if result.reason else ''}"
-    yield from (f"  [{finding.subject}]  {finding.text}" for finding in result.findings)
+    for finding in result.findings:
+        first, *rest = finding.text.split("\n")
+        yield f"  [{finding.subject}]  {first}"
+        yield from (f"      {line}" for line in rest)
     yield from (f"  cause: {sentence}" for sentence in result.diagnosis)
     yield from (f"  hint: {hint}" for hint in result.hints)
 

@@ -64,6 +64,7 @@ def entry_content(entry: ReportEntry, convert: Callable[[object], Any]) -> dict[
         "drifted": entry.drifted,
         "failed": list(entry.failed),
         "command": entry.command,
+        "warnings": list(entry.warnings),
         "source": entry.source,
         "line": entry.line,
         "file": entry.file,

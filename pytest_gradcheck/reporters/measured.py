@@ -73,15 +73,22 @@ def _totals(tier: GradientStats, sense: str) -> dict[str, str]:
 
 def _elements(native: GradientStats, top: int) -> Iterator[str]:
     """Yield the largest elements of the whole gradient."""
-    every = [(p.name, e.index, e.value) for p in native.parameters for e in p.top]
-    every.sort(key=lambda element: -abs(element[2]))
+    every = [(p.name, e) for p in native.parameters for e in p.top]
+    every.sort(key=lambda named: -abs(named[1].value))
     shown = every[:top]
     yield from titled(
         f"Largest elements ({len(shown)} of {native.size})",
-        ["rank", "variable", "index", "gradient"],
+        ["rank", "variable", "index", "gradient", "value", "coordinates"],
         (
-            [str(rank), code(name), code(list(index)), number(value)]
-            for rank, (name, index, value) in enumerate(shown, start=1)
+            [
+                str(rank),
+                code(name),
+                code(list(element.index)),
+                number(element.value),
+                number(element.at),
+                prose(element.where),
+            ]
+            for rank, (name, element) in enumerate(shown, start=1)
         ),
     )
 

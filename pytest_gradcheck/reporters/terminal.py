@@ -54,6 +54,7 @@ def terminal_lines(report: Report, *, width: int = 80, top: int = 20) -> list[Li
         return []
     entries = report.entries
     lists: tuple[tuple[str, Sequence[str], Tone], ...] = (
+        ("warnings", _warnings(entries), "care"),
         ("drifted", [_drifted(e) for e in entries if e.drifted], "bad"),
         (
             "no baseline, record with --grad-baseline-update",
@@ -90,6 +91,12 @@ def _drifted(entry: ReportEntry) -> str:
 def _name(entry: ReportEntry) -> str:
     """Return the name of a call."""
     return f"{entry.node_id}::{entry.name}" if entry.name else entry.node_id
+
+
+def _warnings(entries: Iterable[ReportEntry]) -> list[str]:
+    """Return what deserves a look, each warning once for a test however many calls it has."""
+    lines = (f"{e.node_id}: {text}" for e in entries for text in e.warnings)
+    return list(dict.fromkeys(lines))
 
 
 def _reasons(entries: Iterable[ReportEntry], status: str) -> list[str]:

@@ -1,8 +1,7 @@
 """One call of the fixture: measure, judge, compare, and note what is to be recorded.
 
 Requirements:
-    A passing call that records nothing sends no measurement with its report: only who asks for it
-    pays for it.
+    A passing call that records nothing sends no measurement: only who asks for it pays for it.
 """
 
 from __future__ import annotations
@@ -136,6 +135,7 @@ def _call(
         reason="" if drift is None or found == "compared" else _first(drift),
         unfit=problem,
         sees=_sees(decision.entry) if keep and isinstance(decision.entry, Measurement) else "",
+        warnings=list(entry.warnings),
         seconds=entry.seconds,
         entry=to_json(offered.entry) if keep else None,
         verdict=to_json(verdict) if told else None,
@@ -161,7 +161,7 @@ def _sees(entry: Measurement) -> str:
 
 
 def _first(result: CheckResult) -> str:
-    """Return the first thing that a check has to say."""
+    """Return the first thing that a check says."""
     return result.findings[0].text if result.findings else result.reason
 
 

@@ -50,6 +50,7 @@ class Call:
         reason: why the baseline could not be compared with.
         unfit: why the measurement must not become a baseline.
         sees: the smallest drift that a new baseline can see.
+        warnings: what deserves a look though it failed nothing.
         seconds: that evaluating the model took.
         entry: what to record, or to offer, as JSON data.
         verdict: as JSON data, where somebody will read it.
@@ -72,6 +73,7 @@ class Call:
     reason: str = ""
     unfit: str = ""
     sees: str = ""
+    warnings: Sequence[str] = ()
     seconds: float = 0.0
     entry: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None

@@ -90,6 +90,7 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: Changes, root: Path)
         reason=reason,
         drifted=call.drifted,
         failed=tuple(call.failed),
+        warnings=tuple(call.warnings),
         seconds=call.seconds,
         verdict=_verdict(call),
         command=call.command,

@@ -7,5 +7,6 @@ Requirements:
 from __future__ import annotations
 
 from pytest_gradcheck.stats.gradient import gradient_stats, parameter_stats, point_stats
+from pytest_gradcheck.stats.placed import placed
 
-__all__ = ["gradient_stats", "parameter_stats", "point_stats"]
+__all__ = ["gradient_stats", "parameter_stats", "placed", "point_stats"]

@@ -8,7 +8,7 @@ import pymc as pm
 import pytest
 
 from pytest_gradcheck.backends import objective
-from pytest_gradcheck.backends._pymc.structure import _distribution
+from pytest_gradcheck.backends._pymc.structure import distribution
 from tests.backends import pymc_models as models
 
 if TYPE_CHECKING:
@@ -97,12 +97,12 @@ def test_a_chain_of_transforms_is_named_link_by_link() -> None:
     }
 
 
-def test_named_dimensions_do_not_hide_the_distribution() -> None:
+def test_named_dimensions_do_not_hide_thedistribution() -> None:
     """The distributions of `pymc.dims` must go by the name of the one that they wrap."""
     wrapped = pm.Normal.dist()
     outer = type("XRV", (), {"core_op": wrapped.owner.op})()
     rv = SimpleNamespace(owner=SimpleNamespace(op=outer, inputs=[]))
-    assert _distribution(rv) == "Normal"
+    assert distribution(rv) == "Normal"
 
 
 def test_data_computed_from_data_are_hashed() -> None:

@@ -282,10 +282,10 @@ def test_the_largest_elements_are_ranked_over_all_parameters() -> None:
     """The top table must hold rank, variable, index and value, largest first."""
     rows = section(page(top=3), "Largest elements (3 of 4)")
     assert [cells(row) for row in rows[:1] + rows[2:]] == [
-        ["rank", "variable", "index", "gradient"],
-        ["1", "`encoder.bias`", "`[0]`", "0.333333"],
-        ["2", "`encoder.weight`", "`[1]`", "-0.2"],
-        ["3", "`encoder.weight`", "`[0]`", "0.1"],
+        ["rank", "variable", "index", "gradient", "value", "coordinates"],
+        ["1", "`encoder.bias`", "`[0]`", "0.333333", "-", ""],
+        ["2", "`encoder.weight`", "`[1]`", "-0.2", "-", ""],
+        ["3", "`encoder.weight`", "`[0]`", "0.1", "-", ""],
     ]
 
 

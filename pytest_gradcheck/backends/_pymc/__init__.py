@@ -26,6 +26,8 @@ from pytest_gradcheck.backends import select
 from pytest_gradcheck.backends._pymc import structure as described
 from pytest_gradcheck.backends._pymc.cache import program
 from pytest_gradcheck.backends._pymc.mode import scope
+from pytest_gradcheck.backends._pymc.origins import origins
+from pytest_gradcheck.backends._pymc.places import Places
 from pytest_gradcheck.backends._pymc.program import Program, flat, frozen
 from pytest_gradcheck.backends._pymc.seeding import seeded
 from pytest_gradcheck.backends._pymc.starts import points
@@ -37,6 +39,7 @@ from pytest_gradcheck.records import (
     Evaluation,
     Jitter,
     Objective,
+    Origin,
     Precision,
 )
 
@@ -66,7 +69,7 @@ def objective(
     """Make an objective of a PyMC model.
 
     Args:
-        source: a ``pm.Model``.
+        source: a ``pm.Model``, or what holds one, such as a built model of Bambi.
         loss: must be ``None``; the model is the objective.
         value_and_grad: must be ``None``.
         wrt: patterns of the value variables to differentiate with respect to; the others stay at
@@ -83,6 +86,7 @@ def objective(
         if given is not None:
             msg = f"{option} has no use with a PyMC model: its log-density is the objective"
             raise UsageTypeError(msg)
+    source = getattr(getattr(source, "backend", None), "model", source)
     if not isinstance(source, getattr(pymc.model.core, "BaseModel", pymc.Model)):
         msg = f"cannot take gradients of a pymc {type(source).__name__}; pass the pymc.Model itself"
         raise UsageTypeError(msg)
@@ -101,6 +105,8 @@ def objective(
         point={key: NumpyView(start[key]) for key in names},
         value_and_grad=density.value_and_grad,
         value=density.value,
+        origins=density.origins,
+        coordinates=density.coordinates,
         seed=seed,
         stream=numpy_stream,
         sense="logp",
@@ -197,6 +203,17 @@ class _Density:
                 for name, term in terms.items()
             },
         )
+
+    def origins(self, point: Point | None = None) -> tuple[Origin, ...]:
+        """Return where the numbers that are not finite at a point arose."""
+        vector = flat(point or {}, self.start, self.compiled.names)
+        values = {**self.start, **self.compiled.split(vector, self.start)}
+        with _context("tracing the log-density", self.label):
+            return origins(self.model, self.compiled, values, seed=self.seed)
+
+    def coordinates(self, name: str, index: tuple[int, ...]) -> str:
+        """Return what the model calls an element of a parameter."""
+        return Places(self.model).coordinates(name, index, self.start[name].shape)
 
     def _check(self, precision: Precision) -> None:
         """Refuse float64 for a model that is compiled for another one."""

@@ -35,6 +35,7 @@ __all__ = [
     "gradients",
     "rewritten",
     "scanned",
+    "tensor",
     "term_names",
     "terms",
     "without_gradient",
@@ -56,7 +57,7 @@ def terms(model: Model) -> list[Variable]:
     PyMC rewrites graphs in place and keeps those of a frozen model: a copy is ours alone.
     """
     copies = clone_replace(model.logp(sum=False))
-    return rewritten([_tensor(term).sum() for term in copies])
+    return rewritten([tensor(term).sum() for term in copies])
 
 
 def factors(density: Variable, count: int) -> list[Variable]:
@@ -197,9 +198,9 @@ def _differentiable(term: Variable, variable: Variable) -> bool:
 def gradients(term: Variable, wrt: Sequence[Variable]) -> list[Variable]:
     """Return the gradient of one term by variable, ``None`` where it does not depend on it."""
     grads = pytensor.grad(term, list(wrt), disconnected_inputs="ignore", return_disconnected="none")
-    return [None if grad is None else _tensor(grad) for grad in grads]
+    return [None if grad is None else tensor(grad) for grad in grads]
 
 
-def _tensor(variable: Variable) -> Variable:
+def tensor(variable: Variable) -> Variable:
     """Return a variable as a plain tensor, without the named dimensions of `pymc.dims`."""
     return variable.values if hasattr(variable.type, "dims") else pt.as_tensor(variable)

@@ -30,12 +30,12 @@ from pytensor.tensor.elemwise import Elemwise
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytensor.graph.basic import Apply, Variable
     from pytensor.graph.fg import FunctionGraph
 
-__all__ = ["MOST_SCANNED", "Choice", "choose", "default", "scope"]
+__all__ = ["MOST_SCANNED", "Choice", "choose", "default", "scope", "taped"]
 
 MOST_SCANNED = 25_000
 """The most operations inside of `Scan` loops that the fast mode takes on, some 20 µs each."""
@@ -122,11 +122,29 @@ def scope(label: str) -> Iterator[None]:
         yield
 
 
+def taped(keep: Callable[..., None], *, as_written: bool) -> Mode:
+    """Return a mode that tells what every operation takes and computes.
+
+    Args:
+        keep: called after each operation, with ``node`` and ``storage_map``.
+        as_written: rewrite nothing; otherwise as the fast mode does.
+    """
+    linker = VMLinker(use_cloop=False, c_thunks=False, allow_gc=False, callback=keep)
+    if as_written:
+        return Mode(linker, RewriteDatabaseQuery(include=["minimum_compile", "merge"]))
+    return _rewriting(linker)
+
+
 @cache
 def _fast() -> Mode:
     """Return the fast mode: all rewrites, no C, no Numba, evaluated by numpy."""
+    return _rewriting(VMLinker(use_cloop=False, c_thunks=False))
+
+
+def _rewriting(linker: VMLinker) -> Mode:
+    """Return a mode with every rewrite of a full compilation that numpy gains from."""
     query = RewriteDatabaseQuery(include=["fast_run", "py_only"], exclude=["fusion", "inplace"])
-    plain = Mode(VMLinker(use_cloop=False, c_thunks=False), query)
+    plain = Mode(linker, query)
     split = WalkingGraphRewriter(node_rewriter([Elemwise])(_split), ignore_newtrees=True)
     return plain.register((split, _AFTER_EVERYTHING))
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.backends._pymc.program import Program
 
-__all__ = ["facts", "structure"]
+__all__ = ["distribution", "facts", "structure"]
 
 _ZERO = 1e-12
 
@@ -40,7 +40,7 @@ def structure(model: Model) -> dict[str, str]:
     lines = {rv.name: _free(model, rv) for rv in model.free_RVs}
     for rv in model.observed_RVs:
         data = _data(model.rvs_to_values[rv])
-        lines[rv.name] = "; ".join([_distribution(rv), "observed", *data])
+        lines[rv.name] = "; ".join([distribution(rv), "observed", *data])
     for container in model.data_vars:
         lines.setdefault(container.name, "; ".join(["Data", *_data(container)]))
     for potential in model.potentials:
@@ -76,7 +76,7 @@ def facts(
 
 def _free(model: Model, rv: Variable) -> str:
     """Return distribution, transform, dimensions and parameter of a free variable."""
-    parts = [_distribution(rv)]
+    parts = [distribution(rv)]
     transform = model.rvs_to_transforms.get(rv)
     if transform is not None:
         parts.append(f"transform {_transform(transform)}")
@@ -95,7 +95,7 @@ def _transform(transform: Transform) -> str:
     return "+".join(map(_transform, links)) if links else type(transform).__name__
 
 
-def _distribution(rv: Variable) -> str:
+def distribution(rv: Variable) -> str:
     """Return the name of a variable's distribution: ``HalfNormal``."""
     op = rv.owner.op
     match type(op).__name__:

@@ -104,6 +104,7 @@ def objective(
         },
         value_and_grad=evaluator.value_and_grad,
         value=evaluator.value,
+        origins=evaluator.origins,
         seed=seed,
         stream=partial(stream_name, read_source.tensors),
         facts=facts,

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from pytest_gradcheck.backends._torch.differentiate import taken, views
-from pytest_gradcheck.backends._torch.jitter import Coarsest, MovedInputs, Noise
+from pytest_gradcheck.backends._torch.jitter import MovedInputs, Noise, watched
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
+from pytest_gradcheck.backends._torch.origins import origins_of
 from pytest_gradcheck.backends._torch.placement import placed
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
 from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
@@ -33,7 +34,13 @@ from pytest_gradcheck.backends._torch.together import (
     resharded,
 )
 from pytest_gradcheck.errors import PrecisionError, UsageError
-from pytest_gradcheck.records import ComponentEvaluation, Evaluation, Jitter, Precision
+from pytest_gradcheck.records import (
+    ComponentEvaluation,
+    Evaluation,
+    Jitter,
+    Origin,
+    Precision,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,6 +80,16 @@ class Evaluator:
             point or {}, precision, None, lambda wide: float(self._terms(wide=wide).total.detach())
         )
 
+    def origins(self, point: Point | None = None) -> tuple[Origin, ...]:
+        """Return where the numbers that are not finite at a point arose, if that shows."""
+        wrt = self.source.wrt
+        return self._at(
+            point or {},
+            "native",
+            None,
+            lambda wide: origins_of(partial(self._terms, wide=wide), wrt),
+        )
+
     def value_and_grad(
         self,
         point: Point | None = None,
@@ -90,7 +107,7 @@ class Evaluator:
             )
         if self.ranks is not None:
             return self._joint(self.ranks, point or {}, components, precision, jitter)
-        work = _watched(lambda wide: self._evaluation(components=components, wide=wide), jitter)
+        work = watched(lambda wide: self._evaluation(components=components, wide=wide), jitter)
         return self._at(point or {}, precision, jitter, work)
 
     def _joint(
@@ -102,7 +119,7 @@ class Evaluator:
         jitter: Jitter | None,
     ) -> Evaluation:
         """Evaluate on all ranks together, each term by itself."""
-        work = _watched(partial(self._together, ranks, None), jitter)
+        work = watched(partial(self._together, ranks, None), jitter)
         found = self._at(point, precision, jitter, work)
         each = found.components if components else {}
         if len(each) == 1:
@@ -230,18 +247,3 @@ class Evaluator:
         """Return what to call a parameter that may belong to another module."""
         names = (f"parameter {n!r}" for n, p in self.source.wrt.items() if p is tensor)
         return next(names, "a parameter of a module that it holds")
-
-
-def _watched(
-    work: Callable[[bool], Evaluation], jitter: Jitter | None
-) -> Callable[[bool], Evaluation]:
-    """Return the work, watched for its coarsest precision where a jitter asks for it."""
-    if jitter is None:
-        return work
-
-    def watched(wide: bool) -> Evaluation:  # noqa: FBT001 - as `work`
-        with Coarsest() as coarsest:
-            found = work(wide)
-        return replace(found, eps=coarsest.eps)
-
-    return watched
