@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records.objective import Scalar
-from pytest_gradcheck.records.verdict import CheckResult
+from pytest_gradcheck.records.verdict import CheckResult, Finding
 
 __all__ = ["Metric", "MetricBaseline", "Series", "SeriesBaseline", "SeriesVerdict"]
 
@@ -170,6 +170,11 @@ class SeriesVerdict:
     def measurement(self) -> Series:
         """What was judged, by the name that a gradient's verdict has for it."""
         return self.series
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What deserves a look though it fails nothing: nothing, since each rule fails or holds."""
+        return ()
 
     @property
     def passed(self) -> bool:
