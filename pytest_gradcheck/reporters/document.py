@@ -62,6 +62,7 @@ class CallDocument:
     reason: str
     drifted: bool
     failed: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     command: str = ""
     source: str = ""
     line: int = 0
