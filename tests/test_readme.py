@@ -39,8 +39,11 @@ def test_a_test_of_the_readme_passes_once_recorded(pytester: pytest.Pytester, na
 
 
 @pytest.mark.torch
-def test_the_failure_of_the_readme_is_the_one_that_happens(pytester: pytest.Pytester) -> None:
+def test_the_failure_of_the_readme_is_the_one_that_happens(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The failure that the README prints must be what its own edit leads to, numbers aside."""
+    monkeypatch.setenv("COLUMNS", "100")
     old, new = (line[1:] for line in block("diff").splitlines())
     text = FILES["test_classifier"]
     assert old in text
