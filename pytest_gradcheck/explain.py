@@ -121,8 +121,10 @@ def _findings(
     subjects = [f"{label} [{name}]" for name in names]
     column = min(max(map(len, subjects), default=0), _SUBJECTS)
     for subject, finding in zip(subjects, told, strict=True):
-        line = f"  {subject:<{column}}  {finding.text}"
-        yield from [line] if finding.subject == "baseline" else _fitted([line], width)
+        text, *rest = finding.text.split("\n")
+        line = f"  {subject:<{column}}  {text}"
+        lines = [line, *(f"      {more}" for more in rest)]
+        yield from lines if finding.subject == "baseline" else _fitted(lines, width)
 
 
 def _table(

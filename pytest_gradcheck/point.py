@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -35,8 +34,6 @@ __all__ = [
 ]
 
 CHUNK = 16 * 1024
-
-_ELEMENT = re.compile(r"(?P<name>.+)\[(?P<index>\d+(?:, ?\d+)*)\]")
 
 Point: TypeAlias = "Mapping[str, NDArray[np.floating]]"
 
@@ -96,7 +93,7 @@ def at_point(objective: Objective, at: object) -> Objective:
     """
     if at is None:
         return objective
-    from pytest_gradcheck.pasting import pasted
+    from pytest_gradcheck.pasting import pasted, with_element
 
     if not isinstance(at, Mapping) or hasattr(at, "posterior"):  # an InferenceData is a mapping
         if objective.named is None:
@@ -109,8 +106,8 @@ def at_point(objective: Objective, at: object) -> Objective:
         return dataclasses.replace(objective, starts=objective.named(at))
     fixed: dict[str, NDArray[np.floating]] = {}
     for key, wanted in at.items():
-        name, values = _values(objective, key, wanted, fixed)
-        fixed[name] = values
+        moved = with_element(objective.point, fixed, key, wanted)
+        fixed |= {key: _value(objective, key, wanted)} if moved is None else moved
 
     def value_and_grad(point: Point | None = None, **options: Any) -> Evaluation:  # noqa: ANN401 - passed on
         return objective.value_and_grad({**fixed, **(point or {})}, **options)
@@ -130,38 +127,10 @@ def at_point(objective: Objective, at: object) -> Objective:
         },
         value_and_grad=value_and_grad,
         value=value,
-        collective=objective.collective and objective.collective.whole(fixed),
         origins=None if objective.origins is None else origins,
-        at=pasted(objective.point, fixed),
+        at=pasted(objective.point, fixed) if objective.collective is None else "",
+        collective=objective.collective and objective.collective.whole(fixed),
     )
-
-
-def _element_key(key: str) -> tuple[str, tuple[int, ...]] | None:
-    """Return name and index of a key such as ``x[3, 1]``, ``None`` where it is none."""
-    match = _ELEMENT.fullmatch(key)
-    if match is None:
-        return None
-    return match["name"], tuple(int(part) for part in match["index"].split(","))
-
-
-def _values(
-    objective: Objective, key: str, value: object, fixed: Point
-) -> tuple[str, NDArray[np.floating]]:
-    """Return the parameter that one entry of `at=` is about, and its values then."""
-    element = None if key in objective.point else _element_key(str(key))
-    if element is None or element[0] not in objective.point:
-        return key, _value(objective, key, value)
-    name, index = element
-    values = np.array(fixed.get(name, to_numpy(objective.point[name])))
-    if len(index) != values.ndim or any(i >= n for i, n in zip(index, values.shape, strict=True)):
-        msg = f"at= names {key!r}, the parameter has shape {values.shape}"
-        raise UsageError(msg)
-    try:
-        values[index] = float(np.asarray(value))
-    except (TypeError, ValueError):
-        msg = f"at[{key!r}] must hold one number, not {value!r:.60}"
-        raise UsageTypeError(msg) from None
-    return name, values
 
 
 def _value(objective: Objective, name: str, value: object) -> NDArray[np.floating]:

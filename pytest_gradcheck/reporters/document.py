@@ -34,6 +34,14 @@ class Withheld:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableDocument:
+    """Hold a table, each row by column name."""
+
+    title: str
+    rows: tuple[Mapping[str, Scalar], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallDocument:
     """Hold one call; as `ReportEntry`, with what was asked of it and its numbers as tables."""
 
@@ -45,13 +53,17 @@ class CallDocument:
     reason: str
     drifted: bool
     failed: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     source: str = ""
     line: int = 0
     file: str = ""
     key: str = ""
     offer: Offer | None = None
+    command: str = ""
     config: Mapping[str, Scalar | Mapping[str, Scalar]]
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float | None]
+    per_replicate: tuple[Mapping[str, Scalar], ...] = ()
+    tables: tuple[TableDocument, ...] = ()
     verdict: Verdict | None
 
 
@@ -139,4 +151,4 @@ def _entry(call: CallDocument) -> ReportEntry:
     given: dict[str, Any] = {
         name: getattr(call, name) for name in ReportEntry.__dataclass_fields__ if name != "seconds"
     }
-    return ReportEntry(**given, seconds=call.metrics.get("seconds", 0.0))
+    return ReportEntry(**given, seconds=call.metrics.get("seconds") or 0.0)

@@ -162,9 +162,8 @@ def _address(
     # Not the node id: xdist's load groups append themselves to it.
     test = "::".join([*classes, item.name])
     function = getattr(item, "originalname", None) or item.name
-    folder = item.config.invocation_params.dir
-    words = ["pytest", f"{Path(os.path.relpath(item.path, folder)).as_posix()}::{test}"]
-    words.append("--grad-baseline-update")
+    here = Path(os.path.relpath(item.path, item.config.invocation_params.dir)).as_posix()
+    words = ["pytest", f"{here}::{test}", "--grad-baseline-update"]
     if run.settings.variant is not None:
         words.append(f"--grad-variant={run.settings.variant or 'default'}")
     return Address(

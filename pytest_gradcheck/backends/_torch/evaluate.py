@@ -20,7 +20,7 @@ import torch
 from pytest_gradcheck.backends._torch.differentiate import taken, views
 from pytest_gradcheck.backends._torch.jitter import Coarsest, MovedInputs, Noise
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
-from pytest_gradcheck.backends._torch.origins import Watch, backward_origin
+from pytest_gradcheck.backends._torch.origins import watched
 from pytest_gradcheck.backends._torch.placement import placed
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
 from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
@@ -34,13 +34,7 @@ from pytest_gradcheck.backends._torch.together import (
     resharded,
 )
 from pytest_gradcheck.errors import PrecisionError, UsageError
-from pytest_gradcheck.records import (
-    ComponentEvaluation,
-    Evaluation,
-    Jitter,
-    Origin,
-    Precision,
-)
+from pytest_gradcheck.records import ComponentEvaluation, Evaluation, Jitter, Origin, Precision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,25 +76,8 @@ class Evaluator:
 
     def origins(self, point: Point | None = None) -> tuple[Origin, ...]:
         """Return where the numbers that are not finite at a point arose, if that shows."""
-        return self._at(point or {}, "native", None, lambda _: self._watched())
-
-    def _watched(self) -> tuple[Origin, ...]:
-        """Evaluate once more and watch, backward only where the loss itself is finite."""
-        wrong = [name for name, t in self.source.wrt.items() if not torch.isfinite(t).all()]
-        if wrong:
-            said = "the point itself is not finite"
-            return tuple(Origin(operation=f"{said}: {n}", parameters=(n,)) for n in wrong[:1])
-        with Watch() as watch:
-            terms = self._terms(wide=False)
-        if not torch.isfinite(terms.total):
-            origin = watch.origin(terms.total)
-            return () if origin is None else (origin,)
-        found = []
-        for name, term in (terms.components or {"": terms.total}).items():
-            if term.requires_grad:
-                origin = backward_origin(term, self.source.wrt, _gradients)
-                found += [] if origin is None else [replace(origin, term=name)]
-        return tuple(found)
+        look = partial(watched, self.source.wrt, self._terms)
+        return self._at(point or {}, "native", None, lambda _: look())
 
     def value_and_grad(
         self,
@@ -228,7 +205,7 @@ class Evaluator:
             },
         )
 
-    def _terms(self, *, wide: bool) -> Terms:
+    def _terms(self, *, wide: bool = False) -> Terms:
         """Call the closure, and check what it did and returned."""
         rescaled = {id(w) for w in self.mine.rescaled()}
         steady = [p for p in self.mine.leaves if id(p) not in rescaled and not p.is_inference()]
@@ -239,13 +216,14 @@ class Evaluator:
         if filled:
             msg = (
                 f"the loss of '{self.source.label}' calls backward() itself and fills the .grad of "
-                f"{self._name(filled[0])}; return the loss, gradcheck takes its gradients"
+                f"{self.source.called(filled[0])}; return the loss, gradcheck takes its gradients"
             )
             raise UsageError(msg)
         moved = [p for p, n in zip(steady, writes, strict=True) if version(p) != n]
         if moved:
             msg = (
-                f"the loss of '{self.source.label}' changes {self._name(moved[0])} in place (an "
+                f"the loss of '{self.source.label}' changes "
+                f"{self.source.called(moved[0])} in place (an "
                 "optimizer step, clipping or initialisation inside the closure?), which gradcheck "
                 "cannot undo; move that out of the closure"
             )
@@ -254,11 +232,6 @@ class Evaluator:
         if wide:
             check_wide("the loss", terms.total)
         return terms
-
-    def _name(self, tensor: torch.Tensor) -> str:
-        """Return what to call a parameter that may belong to another module."""
-        names = (f"parameter {n!r}" for n, p in self.source.wrt.items() if p is tensor)
-        return next(names, "a parameter of a module that it holds")
 
 
 def _watched(
@@ -274,8 +247,3 @@ def _watched(
         return replace(found, eps=coarsest.eps)
 
     return watched
-
-
-def _gradients(term: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
-    """Return the gradient of a scalar, and leave its graph for the next one."""
-    return torch.autograd.grad(term, wrt, retain_graph=True, allow_unused=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ from pytest_gradcheck.records import Origin
 if TYPE_CHECKING:
     from torch._ops import OpOverload
 
-__all__ = ["Watch", "backward_origin"]
+    from pytest_gradcheck.backends._torch.loss import Terms
+
+__all__ = ["watched"]
 
 _LOOKING_ON = {"isfinite", "isnan", "isinf", "empty", "empty_like", "new_empty", "empty_strided"}
 _THEIRS = (
@@ -30,6 +33,30 @@ _THEIRS = (
     str(Path(__file__).parents[2]),
 )
 _SHOWN = 3
+
+
+def watched(wrt: Mapping[str, torch.Tensor], evaluate: Callable[[], Terms]) -> tuple[Origin, ...]:
+    """Evaluate once more and watch, backward only where the loss itself is finite.
+
+    Args:
+        wrt: the parameters by name, where they are.
+        evaluate: calls the loss.
+    """
+    wrong = [name for name, tensor in wrt.items() if not _finite(tensor)]
+    if wrong:
+        said = f"the point itself is not finite: {wrong[0]}"
+        return (Origin(operation=said, parameters=(wrong[0],)),)
+    with Watch() as watch:
+        terms = evaluate()
+    if not _finite(terms.total):
+        origin = watch.origin(terms.total)
+        return () if origin is None else (origin,)
+    found = []
+    for name, term in (terms.components or {"": terms.total}).items():
+        if term.requires_grad:
+            origin = backward_origin(term, wrt)
+            found += [] if origin is None else [replace(origin, term=name)]
+    return tuple(found)
 
 
 class Watch(TorchDispatchMode):
@@ -70,17 +97,12 @@ class Watch(TorchDispatchMode):
         return result
 
 
-def backward_origin(
-    term: torch.Tensor,
-    wrt: Mapping[str, torch.Tensor],
-    differentiate: Callable[[torch.Tensor, list[torch.Tensor]], tuple[torch.Tensor | None, ...]],
-) -> Origin | None:
+def backward_origin(term: torch.Tensor, wrt: Mapping[str, torch.Tensor]) -> Origin | None:
     """Return the first backward node that makes NaN or Inf of a finite gradient.
 
     Args:
         term: a finite scalar with a graph.
         wrt: the parameters by name.
-        differentiate: takes the gradient of the scalar.
     """
     found: list[tuple[Any, Any, Any]] = []
     handles = []
@@ -93,7 +115,7 @@ def backward_origin(
 
         handles.append(node.register_hook(look))
     try:
-        grads = differentiate(term, list(wrt.values()))
+        grads = torch.autograd.grad(term, list(wrt.values()), retain_graph=True, allow_unused=True)
     finally:
         for handle in handles:
             handle.remove()
