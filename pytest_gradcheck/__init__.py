@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     )
     from pytest_gradcheck.estimators import Comparison
     from pytest_gradcheck.posterior import posterior_points
-    from pytest_gradcheck.records import Measurement, Replicates, Verdict
+    from pytest_gradcheck.records import Measurement, Replicates, Series, SeriesVerdict, Verdict
+    from pytest_gradcheck.series.rows import StepProbe
+    from pytest_gradcheck.series.rules import RULES, Rule
+    from pytest_gradcheck.series.run import TrainingRun
     from pytest_gradcheck.session.fixture import GradCheck
     from pytest_gradcheck.snapshot import GradientSnapshotExtension
     from pytest_gradcheck.strategies import points
@@ -47,11 +50,13 @@ if TYPE_CHECKING:
         sweep_gradients,
     )
     from pytest_gradcheck.sweep import Sweep
+    from pytest_gradcheck.watching import watch
     from pytest_gradcheck.weighing import weights
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "RULES",
     "Balance",
     "BaselineError",
     "Check",
@@ -72,7 +77,12 @@ __all__ = [
     "RankPool",
     "Reaches",
     "Replicates",
+    "Rule",
+    "Series",
+    "SeriesVerdict",
+    "StepProbe",
     "Sweep",
+    "TrainingRun",
     "UsageError",
     "Verdict",
     "assert_gradients",
@@ -84,6 +94,7 @@ __all__ = [
     "record_gradients",
     "replicate_gradients",
     "sweep_gradients",
+    "watch",
     "weights",
 ]
 
@@ -117,9 +128,16 @@ _HOMES = {
     "record_gradients": "elsewhere",
     "GradCheck": "session.fixture",
     "Measurement": "records",
+    "Series": "records",
+    "SeriesVerdict": "records",
     "Verdict": "records",
+    "StepProbe": "series.rows",
+    "RULES": "series.rules",
+    "Rule": "series.rules",
+    "TrainingRun": "series.run",
     "GradientSnapshotExtension": "snapshot",
     "points": "strategies",
+    "watch": "watching",
     "posterior_points": "posterior",
 }
 

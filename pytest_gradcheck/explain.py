@@ -175,9 +175,11 @@ def _cells(line: Sequence[str], sizes: Sequence[int]) -> str:
 
 
 def _fitted(lines: Collection[str] | Iterator[str], width: int) -> list[str]:
-    """Return lines that fit; one with a command stays whole, to be copied."""
+    """Return lines that fit; one with a command or a point stays whole, to be copied."""
     return [
-        part for line in lines for part in ([line] if ": pytest " in line else wrapped(line, width))
+        part
+        for line in lines
+        for part in ([line] if ": pytest " in line or ": at={" in line else wrapped(line, width))
     ]
 
 

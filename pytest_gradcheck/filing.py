@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from pytest_gradcheck.records import Measurement, Scalar
+    from pytest_gradcheck.records import Kept, Scalar
 
 __all__ = ["DIRTY", "Filed", "digest", "file_entries", "header", "machine"]
 
@@ -50,14 +50,13 @@ class Filed:
     lost: tuple[str, ...] | None = None
 
 
-def file_entries(
-    path: Path, new: Mapping[str, Measurement], environment: Mapping[str, Scalar]
-) -> Filed:
+def file_entries(path: Path, new: Mapping[str, Kept], environment: Mapping[str, Scalar]) -> Filed:
     """Write entries into a file, beside those it holds.
 
     Args:
         path: of the file.
-        new: measurements by the key of their call, in the order in which they were made.
+        new: measurements, or what is kept of training runs, by the key of their call, in the order
+            in which they were made.
         environment: of the machine that measured them, as `machine` returns it.
 
     Raises:
@@ -78,7 +77,7 @@ def file_entries(
     )
 
 
-def header(environment: Mapping[str, Scalar], entries: Iterable[Measurement]) -> dict[str, Scalar]:
+def header(environment: Mapping[str, Scalar], entries: Iterable[Kept]) -> dict[str, Scalar]:
     """Return what a file says of how its entries were recorded.
 
     Args:
@@ -104,9 +103,9 @@ def machine(*, dirty: bool = False) -> dict[str, Scalar]:
     return found | {DIRTY: True} if dirty else found
 
 
-def digest(measurement: Measurement) -> str:
-    """Return a short hash of everything that a baseline keeps of a measurement."""
-    text = baseline_text({}, {"": measurement})
+def digest(entry: Kept) -> str:
+    """Return a short hash of everything that a baseline file says of an entry."""
+    text = baseline_text({}, {"": entry})
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -14,7 +14,7 @@ from pytest_gradcheck.checks.drift import compare
 from pytest_gradcheck.drift.replicates import other_draws
 from pytest_gradcheck.measure import is_wide
 from pytest_gradcheck.measure.numeric import EPS
-from pytest_gradcheck.point import jittered
+from pytest_gradcheck.moves import jittered
 from pytest_gradcheck.records import Jitter
 from pytest_gradcheck.stats import gradient_stats
 

@@ -1,13 +1,11 @@
-"""Write a point as a text that pastes into ``at=``, and read its single elements back."""
+"""Write a point as a text that pastes into ``at=``: what moved, and nothing else."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_gradcheck.errors import UsageError, UsageTypeError
 from pytest_gradcheck.point import to_numpy
 
 if TYPE_CHECKING:
@@ -17,12 +15,10 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import ArrayView
 
-__all__ = ["pasted", "with_element"]
+__all__ = ["pasted"]
 
 LONGEST = 600
 MOST_ELEMENTS = 8
-
-_ELEMENT = re.compile(r"(?P<name>.+)\[(?P<index>\d+(?:, ?\d+)*)\]")
 
 
 def pasted(home: Mapping[str, ArrayView], at: Mapping[str, object]) -> str:
@@ -38,42 +34,6 @@ def pasted(home: Mapping[str, ArrayView], at: Mapping[str, object]) -> str:
     items = [item for name, value in at.items() for item in _items(home, name, value)]
     text = f"at={{{', '.join(items)}}}"
     return text if items and len(text) <= LONGEST else ""
-
-
-def with_element(
-    home: Mapping[str, ArrayView],
-    fixed: Mapping[str, NDArray[np.floating]],
-    key: object,
-    value: object,
-) -> dict[str, NDArray[np.floating]] | None:
-    """Return the parameter that ``x[3, 1]`` belongs to, moved in that element alone.
-
-    Args:
-        home: the model's own point.
-        fixed: what was moved before.
-        key: of ``at=``.
-        value: wanted there.
-
-    Returns:
-        The parameter's values by its name; ``None`` where the key names no element of one.
-
-    Raises:
-        UsageError: there is no such element, or the value is no number.
-    """
-    match = None if key in home else _ELEMENT.fullmatch(str(key))
-    if match is None or match["name"] not in home:
-        return None
-    name, index = match["name"], tuple(int(part) for part in match["index"].split(","))
-    values = np.array(fixed.get(name, to_numpy(home[name])))
-    if len(index) != values.ndim or any(i >= n for i, n in zip(index, values.shape, strict=True)):
-        msg = f"at= names {key!r}, the parameter has shape {values.shape}"
-        raise UsageError(msg)
-    try:
-        values[index] = float(np.asarray(value))
-    except (TypeError, ValueError):
-        msg = f"at[{key!r}] must hold one number, not {value!r:.60}"
-        raise UsageTypeError(msg) from None
-    return {name: values}
 
 
 def _items(home: Mapping[str, ArrayView], name: str, value: object) -> Iterator[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_gradcheck.session import ranks, settings, xdist
 from pytest_gradcheck.session.fixture import grad_snapshot, gradcheck
+from pytest_gradcheck.session.marker import alone
 from pytest_gradcheck.session.run import RUN, Run
 from pytest_gradcheck.session.waiting import waiting_on
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["grad_snapshot", "gradcheck"]
 
 _MARKER = (
-    "gradcheck(*checks, **limits): limits for the gradients that the test checks with the "
-    "gradcheck fixture; see --help for the limits, which the ini file takes as grad_<limit>"
+    "gradcheck(*checks, rules=(), without=(), **limits): limits for the gradients that the test "
+    "checks with the gradcheck fixture, or that it trains with where it does not use the fixture; "
+    "see --help for the limits, which the ini file takes as grad_<limit>"
 )
 
 
@@ -128,6 +130,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     complaint = item.config.stash[RUN].complaints.get(item.nodeid)
     if complaint is not None:
         pytest.fail(complaint, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Watch what a test trains that is marked and does not use the fixture."""
+    if not alone(pyfuncitem):
+        return (yield)
+    __tracebackhide__ = True
+    from pytest_gradcheck.session.unasked import watching
+
+    with watching(pyfuncitem):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,15 +1,14 @@
-"""Show numpy arrays to the statistics, and move an objective to other points.
+"""Show numpy arrays to the statistics, and put an objective at a point that is given.
 
 Requirements:
-    Every random choice comes from ``numpy.random.default_rng(seed)``, parameter by parameter in
-    the objective's own order, so that a seed names one point for ever.
+    A point names parameters, or single elements of them; what it does not name stays where it is.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,21 +18,19 @@ from numpy.typing import NDArray
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.records import ArrayView, Collective, Evaluation, Objective, Origin
+    from pytest_gradcheck.records import ArrayView, Evaluation, Objective, Origin
 
 __all__ = [
     "CHUNK",
     "NumpyView",
     "at_point",
-    "direction",
-    "jittered",
-    "perturbation_scales",
-    "perturbed",
     "to_numpy",
     "unknown_name",
 ]
 
 CHUNK = 16 * 1024
+
+_ELEMENT = re.compile(r"(?P<name>.+)\[(?P<index>\d+(?:, ?\d+)*)\]")
 
 Point: TypeAlias = "Mapping[str, NDArray[np.floating]]"
 
@@ -93,7 +90,7 @@ def at_point(objective: Objective, at: object) -> Objective:
     """
     if at is None:
         return objective
-    from pytest_gradcheck.pasting import pasted, with_element
+    from pytest_gradcheck.pasting import pasted
 
     if not isinstance(at, Mapping) or hasattr(at, "posterior"):  # an InferenceData is a mapping
         if objective.named is None:
@@ -106,8 +103,8 @@ def at_point(objective: Objective, at: object) -> Objective:
         return dataclasses.replace(objective, starts=objective.named(at))
     fixed: dict[str, NDArray[np.floating]] = {}
     for key, wanted in at.items():
-        moved = with_element(objective.point, fixed, key, wanted)
-        fixed |= {key: _value(objective, key, wanted)} if moved is None else moved
+        name, values = _values(objective, key, wanted, fixed)
+        fixed[name] = values
 
     def value_and_grad(point: Point | None = None, **options: Any) -> Evaluation:  # noqa: ANN401 - passed on
         return objective.value_and_grad({**fixed, **(point or {})}, **options)
@@ -127,10 +124,38 @@ def at_point(objective: Objective, at: object) -> Objective:
         },
         value_and_grad=value_and_grad,
         value=value,
-        origins=None if objective.origins is None else origins,
-        at=pasted(objective.point, fixed) if objective.collective is None else "",
         collective=objective.collective and objective.collective.whole(fixed),
+        origins=None if objective.origins is None else origins,
+        at="" if objective.collective else pasted(objective.point, fixed),
     )
+
+
+def _element_key(key: str) -> tuple[str, tuple[int, ...]] | None:
+    """Return name and index of a key such as ``x[3, 1]``, ``None`` where it is none."""
+    match = _ELEMENT.fullmatch(key)
+    if match is None:
+        return None
+    return match["name"], tuple(int(part) for part in match["index"].split(","))
+
+
+def _values(
+    objective: Objective, key: str, value: object, fixed: Point
+) -> tuple[str, NDArray[np.floating]]:
+    """Return the parameter that one entry of `at=` is about, and its values then."""
+    element = None if key in objective.point else _element_key(str(key))
+    if element is None or element[0] not in objective.point:
+        return key, _value(objective, key, value)
+    name, index = element
+    values = np.array(fixed.get(name, to_numpy(objective.point[name])))
+    if len(index) != values.ndim or any(i >= n for i, n in zip(index, values.shape, strict=True)):
+        msg = f"at= names {key!r}, the parameter has shape {values.shape}"
+        raise UsageError(msg)
+    try:
+        values[index] = float(np.asarray(value))
+    except (TypeError, ValueError):
+        msg = f"at[{key!r}] must hold one number, not {value!r:.60}"
+        raise UsageTypeError(msg) from None
+    return name, values
 
 
 def _value(objective: Objective, name: str, value: object) -> NDArray[np.floating]:
@@ -161,80 +186,3 @@ def unknown_name(kind: str, name: str, known: Mapping[str, object], *, where: st
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return f"{where} names no {kind} {name!r}; {hint}"
-
-
-def perturbed(objective: Objective, *, scale: float, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Return a point nearby: Gaussian noise of `scale` times each parameter's RMS added.
-
-    A parameter whose RMS is below ``objective.min_scale`` moves as if it had that one, so that
-    zeros move too.
-    """
-    steps = direction(objective, seed=seed)
-    return {name: to_numpy(view) + scale * steps[name] for name, view in objective.point.items()}
-
-
-def direction(objective: Objective, *, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Return a Gaussian direction, each parameter's part scaled by its RMS."""
-    rng = np.random.default_rng(seed)
-    return {
-        name: unit * rng.standard_normal(objective.point[name].shape)
-        for name, unit in perturbation_scales(objective).items()
-    }
-
-
-def perturbation_scales(objective: Objective) -> dict[str, float]:
-    """Return the RMS of every parameter's finite values, at least ``objective.min_scale``."""
-    if objective.collective is not None:
-        return _joined_scales(objective, objective.collective)
-    return {
-        name: max(_rms(to_numpy(view)), objective.min_scale)
-        for name, view in objective.point.items()
-    }
-
-
-def _joined_scales(objective: Objective, ranks: Collective) -> dict[str, float]:
-    """Return the RMS of every parameter over all ranks."""
-    from pytest_gradcheck.stats.joined import added_lengths
-
-    lengths, bad = [], []
-    for name, view in objective.point.items():
-        values = to_numpy(view)
-        finite = values[np.isfinite(values)]
-        lengths.append(_rms(values) * math.sqrt(finite.size) if ranks.owns(name) else 0.0)
-        bad.append(float(values.size - finite.size) if ranks.owns(name) else 0.0)
-    whole, lost = added_lengths(lengths, ranks), ranks.add(np.array(bad)).tolist()
-    rows = zip(objective.point.items(), whole, lost, strict=True)
-    return {
-        name: max(length / math.sqrt(max(view.size - gone, 1)), objective.min_scale)
-        for (name, view), length, gone in rows
-    }
-
-
-def jittered(objective: Objective, *, eps: float, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Return the point moved by about one unit in the last place of a precision.
-
-    Every value is multiplied by ``1 + eps * U(-1, 1)``; a parameter that is zero everywhere, and
-    every one in a space of unit scale, moves by ``eps * max(|x|, 1) * U(-1, 1)``.
-    """
-    rng = np.random.default_rng(seed)
-    ranks = objective.collective
-    points = {name: to_numpy(view) for name, view in objective.point.items()}
-    some = np.array([float(values.any()) for values in points.values()])
-    some = some if ranks is None else ranks.largest(some)
-    moved = {}
-    for (name, view), anywhere in zip(objective.point.items(), some, strict=True):
-        values = points.pop(name)
-        size = np.abs(values)
-        if objective.min_scale >= 1.0 or not anywhere:
-            size = np.maximum(size, 1.0)
-        moved[name] = values + eps * size * rng.uniform(-1.0, 1.0, view.shape)
-    return moved
-
-
-def _rms(values: NDArray[np.float64]) -> float:
-    """Return the root mean square of the finite values, 0 where there are none."""
-    finite = values[np.isfinite(values)]
-    largest = float(np.abs(finite).max(initial=0.0))
-    if largest == 0:
-        return 0.0
-    return largest * float(np.linalg.norm(finite / largest)) / math.sqrt(finite.size)

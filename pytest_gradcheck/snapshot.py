@@ -100,4 +100,8 @@ def gradient_snapshot(snapshot: object) -> SnapshotAssertion:
 
 def _read(text: str) -> Measurement:
     """Return the measurement of a snapshot's text."""
-    return parse_baseline(text)[1][_KEY]
+    entry = parse_baseline(text)[1][_KEY]
+    if isinstance(entry, Measurement):
+        return entry
+    msg = "the snapshot keeps a training run, not a gradient; run again with --snapshot-update"
+    raise UsageError(msg)

@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote
 
 from pytest_gradcheck.atomic import new_folders, replace_file
 from pytest_gradcheck.errors import BaselineError
-from pytest_gradcheck.records import Measurement, Scalar
+from pytest_gradcheck.records import Kept, Scalar
 from pytest_gradcheck.serialize import baseline_text, parse_baseline
 
 __all__ = [
@@ -52,12 +52,13 @@ class BaselineFile:
     Attributes:
         path: of the file.
         environment: in which it was last written; empty where there is no file.
-        entries: measurements by the key of their call; empty where there is no file.
+        entries: measurements, or what is kept of training runs, by the key of their call; empty
+            where there is no file.
     """
 
     path: Path
     environment: Mapping[str, Scalar] = field(default_factory=dict)
-    entries: Mapping[str, Measurement] = field(default_factory=dict)
+    entries: Mapping[str, Kept] = field(default_factory=dict)
 
 
 def locate(module: Path, function: str, variant: str | None = None) -> Path:
@@ -103,15 +104,13 @@ def read(path: Path) -> BaselineFile:
     return BaselineFile(path=path, environment=environment, entries=entries)
 
 
-def write(
-    path: Path, environment: Mapping[str, Scalar], entries: Mapping[str, Measurement]
-) -> bool:
+def write(path: Path, environment: Mapping[str, Scalar], entries: Mapping[str, Kept]) -> bool:
     """Make a file hold these entries and no others; without entries there is no file.
 
     Args:
         path: of the file, as `locate` gives it.
         environment: in which the entries were recorded.
-        entries: measurements by the key of their call.
+        entries: measurements, or what is kept of training runs, by the key of their call.
 
     Returns:
         Whether anything changed.

@@ -17,7 +17,8 @@ import numpy as np
 from pytest_gradcheck import backends
 from pytest_gradcheck.checks.validate import number
 from pytest_gradcheck.errors import MissingExtraError
-from pytest_gradcheck.point import perturbation_scales, to_numpy
+from pytest_gradcheck.moves import perturbation_scales
+from pytest_gradcheck.point import to_numpy
 
 try:
     from hypothesis import strategies as st

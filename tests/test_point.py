@@ -11,15 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_gradcheck.errors import UsageError, UsageTypeError
-from pytest_gradcheck.point import (
-    NumpyView,
-    at_point,
-    direction,
-    perturbation_scales,
-    perturbed,
-    to_numpy,
-    unknown_name,
-)
+from pytest_gradcheck.moves import direction, perturbation_scales, perturbed
+from pytest_gradcheck.point import NumpyView, at_point, to_numpy, unknown_name
 from tests.objectives import SparseView, bowl, half_square, of
 
 if TYPE_CHECKING:

@@ -151,7 +151,11 @@ def read_reference(folder: Path, model: Model) -> Reference:
     text, before, kinds, losses, rate = pickle.loads(file(folder, model).read_bytes())  # noqa: S301 - written by `recorded`
     _, entries = parse_baseline(text)
     seen = Seen(answer=before, dtypes=kinds, losses=lambda: losses)
-    return Reference(baseline=entries[model.name], seen=seen, rate=rate)
+    baseline = entries[model.name]
+    if not isinstance(baseline, Measurement):
+        msg = f"{model.name} is no gradient"
+        raise TypeError(msg)
+    return Reference(baseline=baseline, seen=seen, rate=rate)
 
 
 # --------------------------------------------------------------------------------------- checking

@@ -53,6 +53,21 @@ def test_penalty_ignores_sample_size(gradcheck: GradCheck) -> None:
     assert doubled.value == pytest.approx(once.value)
 
 
+def test_training(gradcheck: GradCheck) -> None:
+    """Thirty steps bring the loss down, and none of them is clipped."""
+    torch.manual_seed(0)
+    learner, observed = causal.small_learner(), causal.standardise(causal.weather())
+    optimizer = torch.optim.Adam(learner.parameters(), lr=1e-2)
+    with gradcheck.watch(learner) as run:
+        for _ in range(30):
+            optimizer.zero_grad()
+            terms = learner.losses(observed)
+            run.log(components=terms)
+            torch.autograd.backward(torch.stack([*terms.values()]).sum())
+            torch.nn.utils.clip_grad_norm_(learner.parameters(), 10.0)
+            optimizer.step()
+
+
 def test_scale_of_the_inputs_does_not_matter(gradcheck: GradCheck) -> None:
     """In whatever unit heights and yields come, the same gradient follows."""
     learner, raw = causal.small_learner(), causal.weather()

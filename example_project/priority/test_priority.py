@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import torch
 from pytest_gradcheck.session.fixture import GradCheck
 from torch import Tensor
 
@@ -57,6 +58,21 @@ def test_in_use(gradcheck: GradCheck, net: PriorityNet, batch: tuple[Tensor, Ten
     """With running statistics instead of the batch's own, the network stays trainable."""
     net.eval()
     gradcheck(net, lambda: priority.losses(net, *batch))
+
+
+def test_training(gradcheck: GradCheck, net: PriorityNet) -> None:
+    """Two epochs bring the loss down, rarely clipped, and no loss takes over."""
+    features, urgency = priority.cases(20 * priority.BATCH)
+    batches = [*zip(*(torch.split(t, priority.BATCH) for t in (features, urgency)), strict=True)]
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    with gradcheck.watch(net, epoch=20, max_share=0.55) as run:
+        for batch in batches * 2:
+            optimizer.zero_grad()
+            terms = priority.losses(net, *batch)
+            run.log(components=terms)
+            torch.autograd.backward(torch.stack([*terms.values()]).sum())
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 3.5)
+            optimizer.step()
 
 
 def test_batch_size_hardly_matters(gradcheck: GradCheck, net: PriorityNet) -> None:

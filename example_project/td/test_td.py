@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+import torch
+from pytest_gradcheck import Rule
 from pytest_gradcheck.session.fixture import GradCheck
 
 from models import td
@@ -37,3 +41,30 @@ def test_weights_are_clipped(gradcheck: GradCheck) -> None:
     rare = steps._replace(ratio=steps.ratio * 1e3)
     usual = gradcheck.measure(critic, lambda: td.losses(critic, steps))
     assert gradcheck.measure(critic, lambda: td.losses(critic, rare)).norm < 20 * usual.norm
+
+
+ONE_SCALE = Rule(
+    name="one scale",
+    metric="component.td_loss",
+    observe="ratio",
+    against="component.smoothness",
+    healthy=(1, 1e4),
+    next_step="step scale",
+)
+FALLS = Rule(
+    name="loss", metric="loss", observe="trend", healthy=(-math.inf, -1), next_step="learning rate"
+)
+
+
+def test_training(gradcheck: GradCheck) -> None:
+    """Thirty steps towards a moving target keep every term on the scale of one simulator step."""
+    critic, steps = td.small_critic(), td.replay()
+    optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3)
+    rules = (ONE_SCALE, FALLS)
+    with gradcheck.watch(critic, rules=rules, max_norm=1e-4, min_norm=1e-5) as run:
+        for _ in range(30):
+            optimizer.zero_grad()
+            terms = td.losses(critic, steps)
+            run.log(components=terms)
+            torch.autograd.backward(torch.stack([*terms.values()]).sum())
+            optimizer.step()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck import git
-from pytest_gradcheck.cli.loading import baseline_files, chosen, shown
+from pytest_gradcheck.cli.loading import baseline_files, chosen, of_gradients, shown
 from pytest_gradcheck.cli.output import coloured, line, number, print_json, table
 from pytest_gradcheck.errors import BaselineError, UsageError
 from pytest_gradcheck.serialize import parse_baseline
@@ -111,10 +111,11 @@ def _steps(file: Path) -> Iterator[Step]:
     for commit in _commits(folder, file.absolute()):
         text = None if commit.deleted else git.text_at(top, commit.name, commit.path)
         try:
-            now = parse_baseline(text, source=commit.path)[1] if text is not None else {}
+            read = parse_baseline(text, source=commit.path)[1] if text is not None else {}
         except BaselineError:
             yield _step(commit, shown(file), "unreadable")
             continue
+        now = of_gradients(read, f"{commit.path} in {commit.name[:10]}")
         for key in sorted({*was, *now}):
             label = f"{shown(file)}::{key}"
             if key not in now:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck import store
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.records import Measurement, Scalar
+from pytest_gradcheck.records import Kept, Measurement, Scalar
 from pytest_gradcheck.reporters import ReportEntry
 
 if TYPE_CHECKING:
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.reporters import Report
 
-__all__ = ["Item", "baseline_files", "chosen", "from_file", "from_path", "from_report", "shown"]
+__all__ = [
+    "Item",
+    "baseline_files",
+    "chosen",
+    "from_file",
+    "from_path",
+    "from_report",
+    "of_gradients",
+    "shown",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +88,23 @@ def from_file(path: Path) -> list[Item]:
     file = store.read(path)
     return [
         Item(file=shown(path), key=key, measurement=entry, environment=file.environment)
-        for key, entry in file.entries.items()
+        for key, entry in of_gradients(file.entries, shown(path)).items()
     ]
+
+
+def of_gradients(entries: Mapping[str, Kept], source: str) -> dict[str, Measurement]:
+    """Return the entries that keep gradients, and say on standard error that there are others.
+
+    Args:
+        entries: by key.
+        source: what they are from.
+    """
+    found = {key: entry for key, entry in entries.items() if isinstance(entry, Measurement)}
+    others = [key for key in entries if key not in found]
+    if others:
+        text = f"note: {source} keeps training runs, left out here: {', '.join(others)}"
+        sys.stderr.write(f"{ascii(text)[1:-1] if not text.isprintable() else text}\n")
+    return found
 
 
 def from_report(report: Report) -> Iterator[Item]:
@@ -136,11 +161,12 @@ def shown(path: Path) -> str:
 
 def _measured(entry: ReportEntry) -> Measurement | None:
     """Return the measurement of a call, with the allowances that it was judged by."""
-    if entry.offer is not None and entry.offer.entry is not None:
+    if entry.offer is not None and isinstance(entry.offer.entry, Measurement):
         return entry.offer.entry
-    if entry.verdict is None:
+    verdict = entry.gradients
+    if verdict is None:
         return None
-    found, baseline = entry.verdict.measurement, entry.verdict.baseline
+    found, baseline = verdict.measurement, verdict.baseline
     if baseline is None:
         return found
     return dataclasses.replace(

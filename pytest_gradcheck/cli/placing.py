@@ -19,7 +19,7 @@ from pytest_gradcheck.filing import digest, file_entries
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_gradcheck.records import Measurement
+    from pytest_gradcheck.records import Kept
     from pytest_gradcheck.reporters import Report, ReportEntry
 
 __all__ = ["Placed", "place", "refusal", "root_of"]
@@ -80,7 +80,7 @@ def place(
         dry: whether to write nothing.
     """
     placed = Placed()
-    ready: dict[Path, dict[str, Measurement]] = {}
+    ready: dict[Path, dict[str, Kept]] = {}
     for entry in entries:
         why = refusal(entry, root, force=force)
         if why:

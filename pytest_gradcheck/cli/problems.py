@@ -17,12 +17,12 @@ from pytest_gradcheck import store
 from pytest_gradcheck.cli.loading import shown
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.filing import DIRTY
+from pytest_gradcheck.records import Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pytest_gradcheck.records import Measurement
 
 __all__ = ["Problem", "of_file", "of_variants"]
 
@@ -166,11 +166,12 @@ def _tests(tree: ast.Module) -> set[tuple[str, ...]] | None:
 
 
 def _entries(path: Path) -> dict[str, Measurement]:
-    """Return the entries of a file, none where it cannot be read."""
+    """Return the gradients that a file keeps, none where it cannot be read."""
     try:
-        return dict(store.read(path).entries)
+        read = store.read(path).entries
     except BaselineError:
         return {}
+    return {key: one for key, one in read.items() if isinstance(one, Measurement)}
 
 
 def _disagreement(one: Measurement, other: Measurement) -> str:

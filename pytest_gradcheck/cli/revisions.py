@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck import git, store
+from pytest_gradcheck.cli.loading import of_gradients
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.serialize import parse_baseline
 
@@ -90,7 +91,7 @@ def _read(top: Path, commit: str, names: list[str]) -> dict[str, Measurement]:
     for name in sorted(set(names) & set(there)):
         text = git.text_at(top, commit, name)
         _, entries = parse_baseline(text, source=f"{name} in {commit[:10]}")
-        found |= {f"{name}::{key}": entry for key, entry in entries.items()}
+        found |= {f"{name}::{key}": entry for key, entry in of_gradients(entries, name).items()}
     return found
 
 
@@ -99,5 +100,5 @@ def _work_tree(top: Path, names: list[str]) -> dict[str, Measurement]:
     found: dict[str, Measurement] = {}
     for name in names:
         entries = store.read(top / name).entries
-        found |= {f"{name}::{key}": entry for key, entry in entries.items()}
+        found |= {f"{name}::{key}": entry for key, entry in of_gradients(entries, name).items()}
     return found

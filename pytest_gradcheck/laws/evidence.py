@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_gradcheck.point import perturbed, to_numpy
+from pytest_gradcheck.moves import perturbed
+from pytest_gradcheck.point import to_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -19,7 +19,8 @@ from pytest_gradcheck.laws.evidence import (
     require_value,
 )
 from pytest_gradcheck.measure.numeric import EPS
-from pytest_gradcheck.point import direction, to_numpy
+from pytest_gradcheck.moves import direction
+from pytest_gradcheck.point import to_numpy
 
 if TYPE_CHECKING:
     from pytest_gradcheck.records import ArrayView

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from pytest_gradcheck.errors import PrecisionError, UsageError
 from pytest_gradcheck.measure.numeric import directional
 from pytest_gradcheck.measure.replicates import replicates
+from pytest_gradcheck.moves import perturbed
 from pytest_gradcheck.plan import Perturbation, Plan
-from pytest_gradcheck.point import CHUNK, perturbed
+from pytest_gradcheck.point import CHUNK
 from pytest_gradcheck.progress import working
 from pytest_gradcheck.records import Evaluation, Measurement, Objective, Sample, Start
 from pytest_gradcheck.stats import gradient_stats, placed, point_stats

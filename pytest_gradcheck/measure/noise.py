@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from pytest_gradcheck.point import jittered
+from pytest_gradcheck.moves import jittered
 from pytest_gradcheck.progress import working
 from pytest_gradcheck.records import Jitter, Noise, Sketch, TierNoise
 from pytest_gradcheck.stats import gradient_stats

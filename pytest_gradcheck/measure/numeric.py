@@ -23,8 +23,9 @@ import numpy as np
 from pytest_gradcheck.backends import select
 from pytest_gradcheck.errors import PrecisionError
 from pytest_gradcheck.measure.ridders import extrapolated
+from pytest_gradcheck.moves import direction, jittered, perturbed
 from pytest_gradcheck.plan import Directions
-from pytest_gradcheck.point import CHUNK, at_point, direction, jittered, perturbed, to_numpy
+from pytest_gradcheck.point import CHUNK, at_point, to_numpy
 from pytest_gradcheck.records import DirectionalDerivative, Evaluation, Jitter, Objective, Precision
 
 if TYPE_CHECKING:

@@ -49,8 +49,18 @@ from pytest_gradcheck.records.replicates import (
     Replicates,
     WeightStats,
 )
+from pytest_gradcheck.records.series import (
+    Metric,
+    MetricBaseline,
+    Series,
+    SeriesBaseline,
+    SeriesVerdict,
+)
 from pytest_gradcheck.records.table import Table
 from pytest_gradcheck.records.verdict import CheckResult, Finding, Outcome, Verdict
+
+Kept = Measurement | SeriesBaseline
+"""What an entry of a baseline file holds: a gradient, or what is kept of a training run."""
 
 __all__ = [
     "POINT_STORED",
@@ -67,7 +77,10 @@ __all__ = [
     "Finding",
     "GradientStats",
     "Jitter",
+    "Kept",
     "Measurement",
+    "Metric",
+    "MetricBaseline",
     "Mismatch",
     "Noise",
     "Objective",
@@ -82,6 +95,9 @@ __all__ = [
     "Replicates",
     "Sample",
     "Scalar",
+    "Series",
+    "SeriesBaseline",
+    "SeriesVerdict",
     "Sketch",
     "Start",
     "Table",

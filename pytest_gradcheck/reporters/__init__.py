@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pytest_gradcheck.errors import MissingExtraError, UsageError
-from pytest_gradcheck.records import Scalar, Verdict
+from pytest_gradcheck.records import Scalar, SeriesVerdict, Verdict
 from pytest_gradcheck.reporters.offer import Coverage, Offer
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ReportEntry:
     failed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
-    verdict: Verdict | None = None
+    verdict: Verdict | SeriesVerdict | None = None
     command: str = ""
     source: str = ""
     line: int = 0
@@ -83,10 +83,15 @@ class ReportEntry:
         """The test, and the name of the call where it has one."""
         return f"{self.node_id}::{self.name}" if self.name else self.node_id
 
+    @property
+    def gradients(self) -> Verdict | None:
+        """The verdict of a call that judged one gradient, ``None`` for a training run."""
+        return self.verdict if isinstance(self.verdict, Verdict) else None
+
     @classmethod
     def of(
         cls,
-        verdict: Verdict,
+        verdict: Verdict | SeriesVerdict,
         *,
         node_id: str,
         outcome: str,

@@ -1,15 +1,18 @@
 """What machines read in a report, the same for every format.
 
 Each call has its ``config``, what was asked of it, and its ``metrics``, one flat table of numbers.
-Its ``verdict`` is everything: `pytest_gradcheck.serialize.from_json` makes a `Verdict` of it again.
+Of a training run there is ``series`` as well: every metric, step by step. Its ``verdict`` is
+everything: `pytest_gradcheck.serialize.from_json` makes a `Verdict`, or a `SeriesVerdict`, of it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_gradcheck.records import SeriesVerdict
 from pytest_gradcheck.reporters import SCHEMA_VERSION
 from pytest_gradcheck.reporters.replicates import replicate_metrics, replicate_series
+from pytest_gradcheck.reporters.series_content import series_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,17 +63,30 @@ def entry_content(entry: ReportEntry, convert: Callable[[object], Any]) -> dict[
         "reason": entry.reason,
         "drifted": entry.drifted,
         "failed": list(entry.failed),
+        "command": entry.command,
         "warnings": list(entry.warnings),
         "source": entry.source,
         "line": entry.line,
         "file": entry.file,
         "key": entry.key,
         "offer": convert(entry.offer) if entry.offer else None,
-        "config": _config(verdict) if verdict else {},
-        "metrics": {**_metrics(verdict.measurement), "seconds": entry.seconds} if verdict else {},
-        "per_replicate": replicate_series(verdict.measurement.replicates) if verdict else [],
-        "tables": [_table(one) for one in verdict.tables] if verdict else [],
+        **_told(verdict, entry.seconds),
         "verdict": convert(verdict) if verdict else None,
+    }
+
+
+def _told(verdict: Verdict | SeriesVerdict | None, seconds: float) -> dict[str, Any]:
+    """Return what was asked of a call and the numbers it led to; of a series, every step's too."""
+    if verdict is None:
+        return {"config": {}, "metrics": {}, "per_replicate": [], "tables": []}
+    if isinstance(verdict, SeriesVerdict):
+        return series_content(verdict)
+    metrics = {**_metrics(verdict.measurement), "seconds": seconds}
+    return {
+        "config": _config(verdict),
+        "metrics": metrics,
+        "per_replicate": replicate_series(verdict.measurement.replicates),
+        "tables": [_table(one) for one in verdict.tables],
     }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.records import Scalar, Verdict
+from pytest_gradcheck.records import Scalar, SeriesVerdict, Verdict
 from pytest_gradcheck.reporters import SCHEMA_VERSION, BaselineStatus, Report, ReportEntry
 from pytest_gradcheck.reporters.offer import Coverage, Offer
 from pytest_gradcheck.serialize import from_json
@@ -35,10 +35,19 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableDocument:
-    """Hold a table, each row by column name."""
+    """Hold a table that a call made, by column name."""
 
     title: str
-    rows: tuple[Mapping[str, Scalar], ...] = ()
+    rows: tuple[Mapping[str, Scalar], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricDocument:
+    """Hold one metric of a training run, step by step."""
+
+    group: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,17 +63,19 @@ class CallDocument:
     drifted: bool
     failed: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    command: str = ""
     source: str = ""
     line: int = 0
     file: str = ""
     key: str = ""
     offer: Offer | None = None
-    command: str = ""
     config: Mapping[str, Scalar | Mapping[str, Scalar]]
     metrics: Mapping[str, float | None]
-    per_replicate: tuple[Mapping[str, Scalar], ...] = ()
+    per_replicate: tuple[Mapping[str, float | Mapping[str, float] | None], ...] = ()
     tables: tuple[TableDocument, ...] = ()
-    verdict: Verdict | None
+    series: Mapping[str, MetricDocument] = field(default_factory=dict)
+    next_steps: tuple[str, ...] = ()
+    verdict: Verdict | SeriesVerdict | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_gradcheck.records import SeriesVerdict
 from pytest_gradcheck.reporters.call import call_lines
 from pytest_gradcheck.reporters.markup import code, number, prose, table
+from pytest_gradcheck.reporters.series import series_lines, series_overview
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,7 +59,8 @@ def _calls(report: Report, top: int) -> Iterator[str]:
         yield f"Test **{prose(entry.outcome)}**. Baseline: **{entry.baseline}**{reason}."
         yield ""
         if entry.verdict:
-            yield from call_lines(entry.verdict, top=top)
+            lines = series_lines if isinstance(entry.verdict, SeriesVerdict) else call_lines
+            yield from lines(entry.verdict, top=top)  # type: ignore[arg-type] # of its kind
 
 
 def _title(entry: ReportEntry) -> str:
@@ -67,14 +70,22 @@ def _title(entry: ReportEntry) -> str:
 
 def _overview(entry: ReportEntry) -> list[str]:
     """Return the row of one call."""
-    native = entry.verdict.measurement.native if entry.verdict else None
+    norm: float | None
+    nans: int | None
+    infs: int | None
+    if isinstance(entry.verdict, SeriesVerdict):
+        norm, nans, infs = series_overview(entry.verdict.series)
+    else:
+        native = entry.verdict.measurement.native if entry.verdict else None
+        norm = native.norm if native else None
+        nans, infs = (native.nans, native.infs) if native else (None, None)
     return [
         _title(entry),
         prose(entry.outcome),
         f"{entry.baseline}, drifted" if entry.drifted else entry.baseline,
-        number(native.norm if native else None),
-        number(native.nans if native else None),
-        number(native.infs if native else None),
+        number(norm),
+        number(nans),
+        number(infs),
         prose(", ".join(entry.failed)),
         f"{entry.seconds:.2f}",
     ]

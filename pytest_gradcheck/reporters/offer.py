@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_gradcheck.records import Measurement
+from pytest_gradcheck.records import Kept
 
 __all__ = ["Coverage", "Offer"]
 
@@ -23,7 +23,7 @@ class Offer:
     """
 
     action: Literal["create", "rewrite"]
-    entry: Measurement | None
+    entry: Kept | None
     refused: str = ""
     replaces: str = ""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.explain import explain, finding_lines
+from pytest_gradcheck.records import SeriesVerdict
+from pytest_gradcheck.series.explain import explain_series
 
 if TYPE_CHECKING:
     from pytest_gradcheck.reporters import ReportEntry
@@ -24,9 +26,11 @@ def story(entry: ReportEntry, *, most: int = 40) -> list[str]:
         return [_plain(entry)]
     if not verdict.failures:  # drift that is tolerated, or re-recorded
         drift = verdict.result("drift")
-        names = {p.name for p in verdict.measurement.native.parameters}
+        names = _names(entry)
         found = list(finding_lines(drift, names)) if drift and drift.findings else []
         return _cut([_plain(entry), *found], most)
+    if isinstance(verdict, SeriesVerdict):
+        return _cut(explain_series(verdict), most)
     return _cut(explain(verdict), most)
 
 
@@ -42,9 +46,14 @@ def story_of(entry: ReportEntry, check: str, *, most: int = 4) -> list[str]:
     result = entry.verdict.result(check) if entry.verdict else None
     if result is None or entry.verdict is None:
         return lines
-    names = {p.name for p in entry.verdict.measurement.native.parameters}
-    lines += _cut(list(finding_lines(result, names)), most)
+    lines += _cut(list(finding_lines(result, _names(entry))), most)
     return [*lines, *(f"cause: {sentence}" for sentence in result.diagnosis)]
+
+
+def _names(entry: ReportEntry) -> set[str]:
+    """Return the names of the parameters; a training run has findings about none."""
+    verdict = entry.gradients
+    return {p.name for p in verdict.measurement.native.parameters} if verdict else set()
 
 
 def _plain(entry: ReportEntry) -> str:

@@ -76,14 +76,14 @@ def _worst(entries: Sequence[ReportEntry]) -> list[ReportEntry]:
 
 def _row(entry: ReportEntry) -> list[str]:
     """Return the row of one call."""
-    verdict = entry.verdict
+    verdict, gradients = entry.verdict, entry.gradients
     failed = [check for check in entry.failed if check != "drift"]
     what = [*(["drifted"] if entry.drifted else []), *failed]
     causes = [s for result in verdict.results for s in result.diagnosis] if verdict else []
     return [
         code(entry.title),
         prose(", ".join(what) or entry.baseline),
-        number(verdict.measurement.norm if verdict else None),
-        number(verdict.baseline.norm if verdict and verdict.baseline else None),
+        number(gradients.measurement.norm if gradients else None),
+        number(gradients.baseline.norm if gradients and gradients.baseline else None),
         prose(causes[0] if causes else ""),
     ]

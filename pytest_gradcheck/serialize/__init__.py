@@ -7,6 +7,7 @@ and beside them, packed, the exact ones to compare with. Nothing here knows file
 
 from __future__ import annotations
 
+from pytest_gradcheck.serialize.fitness import unstorable
 from pytest_gradcheck.serialize.packing import packed, unpacked
 from pytest_gradcheck.serialize.text import SCHEMA, baseline_text, parse_baseline
 from pytest_gradcheck.serialize.values import from_json, to_json
@@ -19,4 +20,5 @@ __all__ = [
     "parse_baseline",
     "to_json",
     "unpacked",
+    "unstorable",
 ]

@@ -20,9 +20,10 @@ from functools import cache
 from typing import Any, cast
 
 from pytest_gradcheck.errors import BaselineError, UsageError
-from pytest_gradcheck.records import Measurement, Scalar
+from pytest_gradcheck.records import Kept, Measurement, Scalar, SeriesBaseline
 from pytest_gradcheck.serialize.layout import layout, line
 from pytest_gradcheck.serialize.reading import measurement_of
+from pytest_gradcheck.serialize.series import series_data, series_of, series_text, split_series
 from pytest_gradcheck.serialize.shapes import (
     ComponentLine,
     Entry,
@@ -53,24 +54,23 @@ class Baseline:
     entries: Mapping[str, Entry]
 
 
-def baseline_text(environment: Mapping[str, Scalar], entries: Mapping[str, Measurement]) -> str:
+def baseline_text(environment: Mapping[str, Scalar], entries: Mapping[str, Kept]) -> str:
     """Return the text of a baseline file.
 
     Args:
         environment: in which the entries were recorded: versions, platform.
-        entries: measurements by the key of their call.
+        entries: measurements, or what is kept of training runs, by the key of their call.
 
     Raises:
-        BaselineError: a measurement holds NaN or Inf, or cannot be stored for another reason.
+        BaselineError: an entry holds NaN or Inf, or cannot be stored for another reason.
     """
     blocks = []
     for key in sorted(entries):
         try:
-            data = _data(entry_of(entries[key]))
+            blocks.append(_entry_text(key, entries[key]))
         except UsageError as error:
             msg = f"the baseline of {key!r} cannot be stored: {error}"
             raise BaselineError(msg) from None
-        blocks.append(layout(key, data))
     body = ",\n".join(blocks)
     head = to_json(Baseline(schema=SCHEMA, environment=environment, entries={}))
     return (
@@ -81,8 +81,8 @@ def baseline_text(environment: Mapping[str, Scalar], entries: Mapping[str, Measu
 
 def parse_baseline(
     text: str, *, source: str = "the baseline file"
-) -> tuple[dict[str, Scalar], dict[str, Measurement]]:
-    """Return the environment and the measurements that a text holds.
+) -> tuple[dict[str, Scalar], dict[str, Kept]]:
+    """Return the environment and the entries that a text holds.
 
     Args:
         text: of a baseline file.
@@ -92,18 +92,30 @@ def parse_baseline(
         BaselineError: the text is damaged, in conflict, of a newer version or changed by hand.
     """
     data = _object(text, source)
+    series = split_series(data)
     try:
         baseline = from_json(Baseline, data)
     except UsageError as error:
         raise _unusable(source, f"is damaged ({error})") from None
-    entries = {}
-    for key, entry in baseline.entries.items():
+    entries: dict[str, Kept] = {}
+    for key in (*baseline.entries, *series):
         try:
-            entries[key] = measurement_of(entry, baseline.environment)
-            _refuse_contradiction(entries[key], entry, data["entries"][key])
+            if key in series:
+                entries[key] = series_of(series[key], baseline.environment)
+                continue
+            entry = baseline.entries[key]
+            measured = entries[key] = measurement_of(entry, baseline.environment)
+            _refuse_contradiction(measured, entry, data["entries"][key])
         except (ValueError, OverflowError) as error:
             raise _unusable(source, f"is damaged at {key!r} ({error})") from None
     return dict(baseline.environment), entries
+
+
+def _entry_text(key: str, entry: Kept) -> str:
+    """Return the lines of an entry of either kind."""
+    if isinstance(entry, SeriesBaseline):
+        return series_text(key, series_data(entry))
+    return layout(key, _data(entry_of(entry)))
 
 
 def _object(text: str, source: str) -> dict[str, Any]:

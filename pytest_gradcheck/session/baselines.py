@@ -10,14 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_gradcheck import store
 from pytest_gradcheck.checks.drift import recordable, refreshed, walked
-from pytest_gradcheck.errors import BaselineError, UsageError
-from pytest_gradcheck.records import CheckResult, Finding, Measurement, Verdict
-from pytest_gradcheck.serialize.writing import entry_of
+from pytest_gradcheck.errors import BaselineError
+from pytest_gradcheck.records import (
+    CheckResult,
+    Finding,
+    Kept,
+    Measurement,
+    SeriesBaseline,
+    SeriesVerdict,
+    Verdict,
+)
 from pytest_gradcheck.session.ledger import Action
 
 if TYPE_CHECKING:
@@ -25,7 +33,14 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.session.settings import Mode
 
-__all__ = ["Address", "Decision", "Shelf", "settle", "unfit"]
+__all__ = ["Address", "Decision", "Shelf", "of_kind", "settle"]
+
+
+Judged = TypeVar("Judged", Verdict, SeriesVerdict)
+"""Of a gradient, or of a training run: what becomes of it is the same."""
+
+
+Kind = TypeVar("Kind", Measurement, SeriesBaseline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +59,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Generic[Judged]):
     """Hold the verdict once the mode of the run has had its say, and what to record.
 
     Attributes:
@@ -54,19 +69,19 @@ class Decision:
         tolerated: the verdict that failed, where drift is only warned about.
     """
 
-    verdict: Verdict
+    verdict: Judged
     action: Action = ""
-    entry: Measurement | None = None
-    tolerated: Verdict | None = None
+    entry: Kept | None = None
+    tolerated: Judged | None = None
 
 
 @dataclass(slots=True)
 class Shelf:
     """Read baseline files, each once a run: only the end of the run changes them."""
 
-    _read: dict[Path, Mapping[str, Measurement] | BaselineError] = field(default_factory=dict)
+    _read: dict[Path, Mapping[str, Kept] | BaselineError] = field(default_factory=dict)
 
-    def find(self, address: Address) -> Measurement | BaselineError | None:
+    def find(self, address: Address) -> Kept | BaselineError | None:
         """Return the entry at an address, ``None`` where there is none, or why nobody can tell."""
         found = self._content(address.path)
         return found if isinstance(found, BaselineError) else found.get(address.key)
@@ -76,7 +91,7 @@ class Shelf:
         found = self._content(path)
         return None if isinstance(found, BaselineError) else found.keys()
 
-    def _content(self, path: Path) -> Mapping[str, Measurement] | BaselineError:
+    def _content(self, path: Path) -> Mapping[str, Kept] | BaselineError:
         """Return what a file holds, or why it cannot be read."""
         if path not in self._read:
             try:
@@ -86,16 +101,30 @@ class Shelf:
         return self._read[path]
 
 
+def of_kind(
+    stored: Kept | BaselineError | None, kind: type[Kind], address: Address
+) -> Kind | BaselineError | None:
+    """Return an entry if it keeps what is to be compared, else say that it does not."""
+    if stored is None or isinstance(stored, kind | BaselineError):
+        return stored
+    what = "a single gradient" if isinstance(stored, Measurement) else "a training run"
+    return BaselineError(
+        f"the entry {address.key!r} in {address.path.name} keeps {what}, which this call is not; "
+        "run again with --grad-baseline-update to record it anew, or give the call its own name="
+    )
+
+
 def settle(  # noqa: PLR0911 - one for each thing that can become of a verdict
-    verdict: Verdict,
-    stored: Measurement | BaselineError | None,
+    verdict: Judged,
+    stored: Kept | BaselineError | None,
     address: Address,
     *,
     mode: Mode,
     min_drift: float | None = None,
     warn: bool = False,
-    record: Callable[[Measurement], Measurement] = recordable,
-) -> Decision:
+    record: Callable[[Any], Kept] = recordable,
+    refresh: Callable[[Any, Any], Kept] | None = None,
+) -> Decision[Judged]:
     """Say what the mode of the run makes of a verdict.
 
     Args:
@@ -105,7 +134,8 @@ def settle(  # noqa: PLR0911 - one for each thing that can become of a verdict
         mode: of the run; not ``off``.
         min_drift: the smallest drift to report, as the user set it.
         warn: whether drift is to be tolerated for now.
-        record: makes a baseline of a measurement: measures its noise.
+        record: makes a baseline of what was judged: measures its noise.
+        refresh: makes of a new baseline and the old one what replaces it, by default for gradients.
 
     Returns:
         The final verdict, and what to record if the test passes everything else.
@@ -120,40 +150,31 @@ def settle(  # noqa: PLR0911 - one for each thing that can become of a verdict
         return _create(verdict, record, "no baseline yet: recorded if the test passes")
     if mode == "rewrite":
         new = record(verdict.measurement)
-        return _rewrite(verdict, replace(new, walked=walked(new, stored)))
+        if isinstance(new, Measurement) and isinstance(stored, Measurement):
+            new = replace(new, walked=walked(new, stored))
+        return _rewrite(verdict, new)
     if verdict.results[-1].outcome == "failed":
         if mode == "update":
-            new = record(verdict.measurement)
-            return _rewrite(verdict, refreshed(new, stored, min_drift=min_drift))
+            renew = refresh or partial(refreshed, min_drift=min_drift)
+            return _rewrite(verdict, renew(record(verdict.measurement), stored))
         return _tolerated(verdict) if warn else Decision(verdict=verdict)
     return Decision(verdict=verdict)
 
 
-def unfit(entry: Measurement) -> str:
-    """Return why a measurement must not become a baseline, empty where it may."""
-    try:
-        entry_of(entry)
-    except UsageError as error:
-        return str(error)
-    return ""
-
-
-def _tolerated(verdict: Verdict) -> Decision:
+def _tolerated(verdict: Judged) -> Decision[Judged]:
     """Return the decision to warn of drift."""
     reason = f"{verdict.results[-1].reason}: tolerated by --grad-drift=warn"
     return Decision(verdict=_excused(verdict, reason), tolerated=verdict)
 
 
-def _create(
-    verdict: Verdict, record: Callable[[Measurement], Measurement], reason: str
-) -> Decision:
+def _create(verdict: Judged, record: Callable[[Any], Kept], reason: str) -> Decision[Judged]:
     """Return the decision to record a new entry."""
     result = CheckResult(check="drift", outcome="skipped", reason=reason)
     entry = record(verdict.measurement)
     return Decision(verdict=_with(verdict, result), action="create", entry=entry)
 
 
-def _rewrite(verdict: Verdict, entry: Measurement) -> Decision:
+def _rewrite(verdict: Judged, entry: Kept) -> Decision[Judged]:
     """Return the decision to replace an entry."""
     result = verdict.results[-1]
     moved = f"{result.reason}: " if result.outcome == "failed" else ""
@@ -161,12 +182,12 @@ def _rewrite(verdict: Verdict, entry: Measurement) -> Decision:
     return Decision(verdict=_excused(verdict, reason), action="rewrite", entry=entry)
 
 
-def _with(verdict: Verdict, result: CheckResult) -> Verdict:
+def _with(verdict: Judged, result: CheckResult) -> Judged:
     """Return a verdict without a baseline, with why there is none."""
     return replace(verdict, results=(*verdict.results, result))
 
 
-def _excused(verdict: Verdict, reason: str) -> Verdict:
+def _excused(verdict: Judged, reason: str) -> Judged:
     """Return a verdict whose drift does not fail, and says why."""
     result = replace(verdict.results[-1], outcome="skipped", reason=reason)
     return replace(verdict, results=(*verdict.results[:-1], result))

@@ -1,64 +1,43 @@
 """One call of the fixture: measure, judge, compare, and note what is to be recorded.
 
 Requirements:
-    A passing call that records nothing sends no measurement with its report: only who asks for it
-    pays for it.
+    A passing call that records nothing sends no measurement: only who asks for it pays for it.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import sys
-from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from pytest_gradcheck import api, store
+from pytest_gradcheck import api
 from pytest_gradcheck.checks.drift import moved_parameters
 from pytest_gradcheck.drift.distribution import summary
 from pytest_gradcheck.elsewhere import of_rank_0, recorder, subject
 from pytest_gradcheck.errors import BaselineError
-from pytest_gradcheck.filing import digest
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.recording import sensitivity
 from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.reporters import ReportEntry
-from pytest_gradcheck.serialize import to_json
-from pytest_gradcheck.session.baselines import Address, Decision, settle, unfit
+from pytest_gradcheck.serialize import to_json, unstorable
+from pytest_gradcheck.session.addressing import address_of
+from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settle
 from pytest_gradcheck.session.ending import call_line
-from pytest_gradcheck.session.ledger import Action, Call, Found
+from pytest_gradcheck.session.ledger import Call, Found
 from pytest_gradcheck.session.marker import layers
+from pytest_gradcheck.session.offering import Offered, offered_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import pytest
 
     from pytest_gradcheck.limits import Limits
     from pytest_gradcheck.records import CheckResult, Objective, Verdict
     from pytest_gradcheck.session.run import Desk, Run
 
 __all__ = ["check"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
-    """Hold what a call records, or would record in an update.
-
-    Attributes:
-        entry: the measurement with its allowances.
-        action: what becomes of the baseline's entry.
-        replaces: digest of the entry that was compared with.
-        refused: why there is no entry.
-    """
-
-    entry: Measurement | None = None
-    action: Action = ""
-    replaces: str = ""
-    refused: str = ""
 
 
 def check(
@@ -69,7 +48,7 @@ def check(
     model: object,
     loss: Callable[[], object] | None,
     options: Mapping[str, Any],
-) -> Decision:
+) -> Decision[Verdict]:
     """Return what is to be said of the gradients of a model, and note it on the desk.
 
     Args:
@@ -85,7 +64,7 @@ def check(
     label = desk.claim(given.pop("name", None))  # of the call, not of the model
     limits = parse(*layers(item, run.settings.limits), (f"the call in {item.name}", written))
     objective = subject(model, loss, given)
-    address = _address(item, run, objective, label)
+    address = address_of(item, run, objective.device, label)
     decision, offered, found = _decide(objective, limits, address, run, label)
     where = call_line(sys._getframe(1), str(item.path))  # noqa: SLF001 - the only way there is
     call = _call(decision, offered, address, found, run=run, where=where)
@@ -96,13 +75,14 @@ def check(
 
 def _decide(
     objective: Objective | Measurement, limits: Limits, address: Address, run: Run, label: str
-) -> tuple[Decision, Offered, Found]:
+) -> tuple[Decision[Verdict], Offered, Found]:
     """Measure and judge, and hold against the baseline if the run has any."""
     top, pages = run.settings.top, run.settings.pages
     if run.settings.mode == "off" or not limits.drift:
         verdict = api.judged(objective, limits, name=label, top=top, histogram=pages)
         return Decision(verdict=verdict), Offered(), "off"
-    stored = of_rank_0(objective, run.shelf.find(address))
+    stored = of_kind(run.shelf.find(address), Measurement, address)
+    stored = of_rank_0(objective, stored)
     baseline = stored if isinstance(stored, Measurement) else None
     verdict = api.judged(
         objective, limits, baseline=baseline, name=label, top=top, keep=True, histogram=pages
@@ -117,64 +97,14 @@ def _decide(
         record=recorder(objective),
     )
     decision = settled(mode=run.settings.mode)
-    offered = Offered(entry=decision.entry, action=decision.action)
-    if run.settings.offers and _is_about_the_baseline(decision):
-        offered = _offered(
-            partial(settled, mode="update"), decision, "create" if stored is None else "rewrite"
-        )
-    if baseline is not None and offered.action:
-        offered = replace(offered, replaces=digest(baseline))
+    offered = offered_by(decision, settled, stored, offers=run.settings.offers)
     if isinstance(stored, BaselineError):
         return decision, offered, "unreadable"
     return decision, offered, "missing" if stored is None else "compared"
 
 
-def _is_about_the_baseline(decision: Decision) -> bool:
-    """Return whether an update would have something to record."""
-    failed = {result.check for result in decision.verdict.failures}
-    return not decision.action and ("drift" in failed or decision.tolerated is not None)
-
-
-def _offered(update: Callable[[], Decision], decision: Decision, action: Action) -> Offered:
-    """Return what an update would record, or why it cannot; the failure at hand goes first.
-
-    Nothing is measured where another check failed too: nothing would be recorded.
-    """
-    if {result.check for result in decision.verdict.failures} - {"drift"}:
-        return Offered(action=action)
-    try:
-        decision = update()
-    except Exception as error:  # noqa: BLE001 - of the user's model, when moved by its noise
-        text = str(error).partition("\n")[0]
-        reason = f"its noise could not be measured: {type(error).__name__}: {text}"
-        return Offered(action=action, refused=reason)
-    return Offered(entry=decision.entry, action=decision.action)
-
-
-def _address(
-    item: pytest.Item, run: Run, objective: Objective | Measurement, label: str
-) -> Address:
-    """Return where the baseline of a call lies."""
-    variant = run.settings.variant
-    if variant is None:
-        variant = "" if objective.device == "cpu" else objective.device
-    classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
-    # Not the node id: xdist's load groups append themselves to it.
-    test = "::".join([*classes, item.name])
-    function = getattr(item, "originalname", None) or item.name
-    here = Path(os.path.relpath(item.path, item.config.invocation_params.dir)).as_posix()
-    words = ["pytest", f"{here}::{test}", "--grad-baseline-update"]
-    if run.settings.variant is not None:
-        words.append(f"--grad-variant={run.settings.variant or 'default'}")
-    return Address(
-        path=store.locate(item.path, function, variant),
-        key=f"{test}::{label}" if label else test,
-        command=shlex.join(words),
-    )
-
-
 def _call(
-    decision: Decision,
+    decision: Decision[Verdict],
     offered: Offered,
     address: Address,
     found: Found,
@@ -186,7 +116,7 @@ def _call(
     verdict = decision.verdict
     entry = ReportEntry.of(verdict, node_id="", outcome="", baseline=found)
     told = run.settings.reports or entry.failed or decision.tolerated
-    problem = unfit(offered.entry) if offered.entry else offered.refused
+    problem = unstorable(offered.entry) if offered.entry else offered.refused
     keep = offered.entry is not None and not problem
     drift = verdict.result("drift")
     return Call(
@@ -204,7 +134,7 @@ def _call(
         moved=_moved(verdict),
         reason="" if drift is None or found == "compared" else _first(drift),
         unfit=problem,
-        sees=_sees(decision.entry) if keep and decision.entry else "",
+        sees=_sees(decision.entry) if keep and isinstance(decision.entry, Measurement) else "",
         warnings=list(entry.warnings),
         seconds=entry.seconds,
         entry=to_json(offered.entry) if keep else None,
@@ -231,7 +161,7 @@ def _sees(entry: Measurement) -> str:
 
 
 def _first(result: CheckResult) -> str:
-    """Return the first thing that a check has to say."""
+    """Return the first thing that a check says."""
     return result.findings[0].text if result.findings else result.reason
 
 

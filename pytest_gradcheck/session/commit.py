@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 from pytest_gradcheck import store
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.filing import file_entries
-from pytest_gradcheck.records import Measurement
+from pytest_gradcheck.records import Measurement, SeriesBaseline
 from pytest_gradcheck.serialize import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from pytest_gradcheck.records import Scalar
+    from pytest_gradcheck.records import Kept, Scalar
     from pytest_gradcheck.session.ledger import Call
 
-__all__ = ["Changes", "prune", "record", "unused"]
+__all__ = ["Changes", "kept", "prune", "record", "unused"]
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ def record(
         environment: of this machine, as `pytest_gradcheck.filing.machine` returns it.
     """
     for path, calls in sorted(ready.items()):
-        new = {key: from_json(Measurement, call.entry) for key, call in calls.items()}
+        new = {key: kept(call) for key, call in calls.items()}
         try:
             filed = file_entries(path, new, environment)
         except BaselineError as error:
@@ -120,6 +120,13 @@ def prune(left: Mapping[Path, Iterable[str]], changes: Changes) -> None:
             changes.problems[path] = str(error)
         else:
             changes.deleted[path] = sorted(gone)
+
+
+def kept(call: Call) -> Kept:
+    """Return what a call records, or offers to record."""
+    if call.kind == "series":
+        return from_json(SeriesBaseline, call.entry)
+    return from_json(Measurement, call.entry)
 
 
 def _folder(module: Path) -> Path:

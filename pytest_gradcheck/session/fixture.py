@@ -15,15 +15,19 @@ import pytest
 
 from pytest_gradcheck.errors import GradientDriftWarning, GradientError
 from pytest_gradcheck.session.frames import shorn
-from pytest_gradcheck.session.run import DESK, RUN, Desk, Run
+from pytest_gradcheck.session.run import RUN, Desk, Run, seat
 from pytest_gradcheck.session.studies import Studies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
     from typing import Unpack
 
     from pytest_gradcheck.api import Options, Probe, SourceOptions
     from pytest_gradcheck.records import Verdict
+    from pytest_gradcheck.series.rows import StepProbe
+    from pytest_gradcheck.series.rules import Rule
+    from pytest_gradcheck.series.run import TrainingRun
 
 __all__ = ["GradCheck", "grad_snapshot", "gradcheck"]
 
@@ -33,12 +37,7 @@ _MARGIN = 8  # what pytest writes before each line of a message
 @pytest.fixture
 def gradcheck(request: pytest.FixtureRequest) -> GradCheck:
     """Measure and judge gradients, and compare them with their baseline."""
-    desk = Desk()
-    request.node.stash[DESK] = desk
-    # A test that runs again says everything again.
-    properties = request.node.user_properties
-    properties[:] = [one for one in properties if one[0] != "gradcheck"]
-    return GradCheck(request.node, request.config.stash[RUN], desk)
+    return GradCheck(request.node, request.config.stash[RUN], seat(request.node))
 
 
 @pytest.fixture
@@ -101,6 +100,59 @@ class GradCheck(Studies):
                 self._desk.raised = failure
             raise failure from None
         return decision.verdict
+
+    def watch(
+        self,
+        model: object = None,
+        *,
+        optimizer: object = None,
+        rules: Rule | Iterable[Rule] = (),
+        without: str | Iterable[str] = (),
+        probes: StepProbe | Iterable[StepProbe] = (),
+        epoch: int | None = None,
+        updates: int | None = None,
+        name: str | None = None,
+        **limits: object,
+    ) -> AbstractContextManager[TrainingRun]:
+        """Record every optimizer step of a loop; judge, and record or compare, when it ends.
+
+        Args:
+            model: an ``nn.Module``; ``None`` finds the one whose parameters are stepped.
+            optimizer: one, several, or several by name; ``None`` for all that step the model.
+            rules: as for `pytest_gradcheck.watch`.
+            without: as there.
+            probes: as there.
+            epoch: as there.
+            updates: as there.
+            name: of the call, for a test that makes several.
+            **limits: as there; also ``drift`` and ``min_drift``.
+
+        Raises:
+            GradientError: when the block ends: a rule failed, or the run is not its baseline's.
+            UsageError: an argument cannot be used, or no step was seen.
+
+        Example:
+            ``with gradcheck.watch(model): train(model)``
+        """
+        __tracebackhide__ = True
+        from pytest_gradcheck.session.series import Watching
+
+        self._desk.used = True
+        options = {
+            "model": model,
+            "optimizer": optimizer,
+            "rules": rules,
+            "without": without,
+            "probes": probes,
+        }
+        options |= {} if epoch is None else {"epoch": epoch}
+        options |= {} if updates is None else {"updates": updates}
+        try:
+            return Watching(
+                self._item, self._run, self._desk, name=name, options=options, limits=limits
+            )
+        except Exception as error:  # noqa: BLE001 - raised again, whatever it is
+            raise shorn(error)  # noqa: B904 - the same one
 
     def measure(
         self,

@@ -55,6 +55,7 @@ class Call:
         entry: what to record, or to offer, as JSON data.
         verdict: as JSON data, where somebody will read it.
         command: that records the entry.
+        kind: what was judged: a ``gradient``, or a ``series`` of training steps.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Call:
     entry: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None
     command: str = ""
+    kind: Literal["gradient", "series"] = "gradient"
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ Requirements:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.errors import UsageError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.limits import Limits
 
-__all__ = ["NAME", "Layer", "complaint", "layers"]
+__all__ = ["NAME", "SERIES", "Layer", "alone", "complaint", "layers", "series_options"]
 
 NAME = "gradcheck"
 """Of the marker, and of the fixture."""
@@ -26,6 +26,9 @@ Layer = tuple[str, Mapping[str, object]]
 """Where limits are written, and the limits by name."""
 
 INI = "the ini file"
+
+SERIES = ("rules", "without", "epoch", "updates")
+"""What a marker may also say, for the training loops that its tests run."""
 
 
 def layers(item: pytest.Item, ini: Mapping[str, object]) -> list[Layer]:
@@ -38,37 +41,61 @@ def layers(item: pytest.Item, ini: Mapping[str, object]) -> list[Layer]:
     found: list[Layer] = [(INI, ini)]
     marks = list(item.iter_markers_with_node(NAME))
     for node, mark in reversed(marks):
-        given = dict(mark.kwargs)
+        given = {key: value for key, value in mark.kwargs.items() if key not in SERIES}
         if mark.args:
             given["checks"] = mark.args
         found.append((f"the {NAME} marker on {node.name}", given))
     return found
 
 
+def series_options(item: pytest.Item) -> dict[str, Any]:
+    """Return what the markers of a test say about training loops, the nearer ones last.
+
+    ``rules`` and ``without`` are gathered; of the others the nearest counts.
+    """
+    found: dict[str, Any] = {}
+    for _, mark in reversed(list(item.iter_markers_with_node(NAME))):
+        for key in SERIES:
+            if key not in mark.kwargs:
+                continue
+            value = mark.kwargs[key]
+            if key in ("rules", "without"):
+                several = value if isinstance(value, list | tuple | set) else (value,)
+                value = (*found.get(key, ()), *several)
+            found[key] = value
+    return found
+
+
+def alone(item: pytest.Item) -> bool:
+    """Whether a test is marked itself and leaves it to the marker to watch what it trains."""
+    uses = NAME in getattr(item, "fixturenames", ())
+    return not uses and any(mark.name == NAME for mark in item.own_markers)
+
+
 def complaint(item: pytest.Item, ini: Mapping[str, object]) -> str:
     """Return what is wrong with how a test uses the plugin, empty where nothing is."""
-    uses = NAME in getattr(item, "fixturenames", ())
-    if not uses:
-        if any(mark.name == NAME for mark in item.own_markers):
-            return (
-                f"{item.name} is marked {NAME} but does not use the fixture: add the argument "
-                f"{NAME} to the test and call it, or remove the marker"
-            )
+    if NAME not in getattr(item, "fixturenames", ()) and not alone(item):
         return ""
     if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         return (
-            f"{item.name} uses the {NAME} fixture under @given, which runs it many times with one "
-            "fixture: call assert_gradients(...) instead, which takes the same limits"
+            f"{item.name} uses the {NAME} {'marker' if alone(item) else 'fixture'} under @given, "
+            "which runs it many times with one fixture: call assert_gradients(...) instead, which "
+            "takes the same limits"
         )
     try:
-        _parse(layers(item, ini))
+        _parse(layers(item, ini), series_options(item))
     except UsageError as error:
         return str(error)
     return ""
 
 
-def _parse(found: list[Layer]) -> Limits:
+def _parse(found: list[Layer], options: Mapping[str, Any]) -> Limits:
     """Return the limits, which raises where one is wrong."""
     from pytest_gradcheck.limits import parse
 
-    return parse(*found)
+    limits = parse(*found)
+    if options:
+        from pytest_gradcheck.series.limits import series_limits
+
+        series_limits(limits, options.get("rules", ()), without=options.get("without", ()))
+    return limits

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_gradcheck.session.closing import Ending
     from pytest_gradcheck.session.settings import Settings
 
-__all__ = ["DESK", "RUN", "Desk", "Run"]
+__all__ = ["DESK", "RUN", "Desk", "Run", "seat"]
 
 
 @dataclass(slots=True)
@@ -68,6 +68,13 @@ class Desk:
 
 RUN = pytest.StashKey["Run"]()
 DESK = pytest.StashKey[Desk]()
+
+
+def seat(item: pytest.Item) -> Desk:
+    """Return an empty desk for a run of a test; one that runs again says everything again."""
+    desk = item.stash[DESK] = Desk()
+    item.user_properties[:] = [one for one in item.user_properties if one[0] != "gradcheck"]
+    return desk
 
 
 _MARKUP: Final[Mapping[Tone, Mapping[str, bool]]] = {

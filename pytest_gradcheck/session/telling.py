@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck import __version__
-from pytest_gradcheck.records import Measurement, Verdict
+from pytest_gradcheck.records import SeriesVerdict, Verdict
 from pytest_gradcheck.reporters import ReportEntry
 from pytest_gradcheck.reporters.offer import Offer
 from pytest_gradcheck.serialize import from_json
+from pytest_gradcheck.session.commit import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,7 +51,7 @@ def environment(run: Run, machine: Mapping[str, Scalar]) -> dict[str, Any]:
     found: dict[str, Any] = {**machine, "pytest-gradcheck": __version__}
     for _, call in run.ledger.calls:
         if call.verdict:
-            found |= call.verdict["measurement"]["packages"]
+            found |= call.verdict["series" if call.kind == "series" else "measurement"]["packages"]
     return found
 
 
@@ -91,7 +92,7 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: Changes, root: Path)
         failed=tuple(call.failed),
         warnings=tuple(call.warnings),
         seconds=call.seconds,
-        verdict=from_json(Verdict, call.verdict) if call.verdict else None,
+        verdict=_verdict(call),
         command=call.command,
         source=shown(Path(os.path.realpath(call.source)), root) if call.source else "",
         line=call.line,
@@ -101,10 +102,19 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: Changes, root: Path)
     )
 
 
+def _verdict(call: Call) -> Verdict | SeriesVerdict | None:
+    """Return the verdict that a call sent, if it sent one."""
+    if not call.verdict:
+        return None
+    if call.kind == "series":
+        return from_json(SeriesVerdict, call.verdict)
+    return from_json(Verdict, call.verdict)
+
+
 def _offer(call: Call, refused: str) -> Offer | None:
     """Return what may be recorded of a call from the report."""
     action = call.action or call.offer
     if not action:
         return None
-    entry = None if refused or call.entry is None else from_json(Measurement, call.entry)
+    entry = None if refused or call.entry is None else kept(call)
     return Offer(action=action, entry=entry, refused=refused, replaces=call.replaces)

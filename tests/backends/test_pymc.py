@@ -14,7 +14,8 @@ from pytensor.graph.op import Op
 
 from pytest_gradcheck import PrecisionError
 from pytest_gradcheck.backends import objective
-from pytest_gradcheck.point import perturbed, to_numpy
+from pytest_gradcheck.moves import perturbed
+from pytest_gradcheck.point import to_numpy
 from tests.backends import pymc_models as models
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import pymc as pm
 import pytest
 
 from pytest_gradcheck import check_gradients
+from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.serialize import parse_baseline
 
 EXAMPLES = Path(__file__).parents[2] / "example_project"
@@ -40,7 +41,9 @@ def test_a_baseline_of_pymc_5_holds(arm: Any, name: str, frames: int, at: object
     path = BASELINES / f"{name}.json"
     environment, entries = parse_baseline(path.read_text(encoding="utf-8"), source=str(path))
     assert str(environment["pymc"]).startswith("5.")
-    verdict = check_gradients(arm(frames), at=at, baseline=entries[name])
+    baseline = entries[name]
+    assert isinstance(baseline, Measurement)
+    verdict = check_gradients(arm(frames), at=at, baseline=baseline)
     drift = verdict.result("drift")
     assert drift is not None
     assert (drift.outcome, drift.findings) == ("passed", ())

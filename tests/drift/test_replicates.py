@@ -23,7 +23,9 @@ LIMITS = parse(("these tests", {"replicates": 8}))
 def baseline(**options: Any) -> Measurement:
     """Return a recorded baseline as a file gives it back."""
     text = baseline_text({}, {"key": record(objective(**options), LIMITS)})
-    return parse_baseline(text)[1]["key"]
+    found = parse_baseline(text)[1]["key"]
+    assert isinstance(found, Measurement)
+    return found
 
 
 def drift(now: Any, was: Measurement) -> CheckResult:
@@ -61,7 +63,9 @@ def test_a_file_keeps_what_is_compared() -> None:
     text = baseline_text({}, {"key": record(objective(weights=lambda: [1.0, 2.0]), LIMITS)})
     environment, entries = parse_baseline(text)
     assert baseline_text(environment, entries) == text
-    found = entries["key"].replicates
+    one = entries["key"]
+    assert isinstance(one, Measurement)
+    found = one.replicates
     assert found is not None
     assert found.ess == pytest.approx(1.8)
 

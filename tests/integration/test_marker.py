@@ -173,7 +173,7 @@ def test_a_marker_without_the_fixture_is_an_error(suite: Suite) -> None:
         """,
     )
     result = suite.run()
-    result.assert_outcomes(errors=1, passed=1)
+    result.assert_outcomes(failed=1, passed=1)
     assert "test_wrong is marked gradcheck but does not use the fixture" in suite.said(result)
 
 

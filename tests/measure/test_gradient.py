@@ -11,8 +11,9 @@ import pytest
 
 from pytest_gradcheck.errors import PrecisionError, UsageError
 from pytest_gradcheck.measure import is_wide, measure, samples
+from pytest_gradcheck.moves import perturbed
 from pytest_gradcheck.plan import Directions, Perturbation, Plan
-from pytest_gradcheck.point import NumpyView, perturbed
+from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.records import Evaluation, Objective
 from tests.gradients import noise
 from tests.objectives import Arrays, Counted, bowl, given, half_square, of

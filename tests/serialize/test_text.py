@@ -34,6 +34,13 @@ def edited(change: Any, *, shadow: bool = False) -> str:
     return json.dumps(data)
 
 
+def only(text: str) -> Measurement:
+    """Return the one measurement that a file keeps."""
+    found = parse_baseline(text)[1][KEY]
+    assert isinstance(found, Measurement)
+    return found
+
+
 def refusal(text: str) -> str:
     """Return what parsing a text complains about."""
     with pytest.raises(BaselineError) as caught:
@@ -64,7 +71,7 @@ def test_reading_and_writing_a_file_changes_nothing(
 @given(storable())
 def test_what_is_compared_comes_back_exactly(one: Measurement) -> None:
     """Loss, components, perturbed points, norms and exact sketches must not lose a bit."""
-    back = parse_baseline(text_of(one))[1][KEY]
+    back = only(text_of(one))
     assert back.native.value == one.native.value
     assert back.native.components == one.native.components
     assert repr(back.samples) == repr(one.samples)
@@ -91,7 +98,7 @@ def test_what_says_nothing_about_the_gradient_is_left_out() -> None:
     """Elements, notes and seconds must not make an entry differ from run to run."""
     one = measurement(notes=("slow today",), seconds=9.0)
     assert text_of(one) == text_of(replace(one, notes=(), seconds=1.0))
-    back = parse_baseline(text_of(one))[1][KEY]
+    back = only(text_of(one))
     assert (back.notes, back.seconds, back.native.parameters[0].top) == ((), 0.0, ())
 
 
@@ -107,7 +114,7 @@ def test_what_pushes_each_parameter_is_left_out() -> None:
 def test_the_packages_are_those_of_the_file() -> None:
     """A comparison must be able to say in which versions a baseline was recorded."""
     text = baseline_text({"torch": "2.12.0", "cores": 2}, {KEY: measurement()})
-    assert parse_baseline(text)[1][KEY].packages == {"torch": "2.12.0"}
+    assert only(text).packages == {"torch": "2.12.0"}
 
 
 def test_a_file_reads_well() -> None:
@@ -148,7 +155,7 @@ def test_names_stay_readable_in_any_alphabet() -> None:
     text = text_of(one)
     assert '"objective": "größe μ"' in text
     assert r'{"a\u2028b": "\ud800"}' in text
-    assert parse_baseline(text.encode().decode())[1][KEY].facts == one.facts
+    assert only(text.encode().decode()).facts == one.facts
 
 
 def test_a_point_of_another_dtype_is_kept() -> None:
@@ -156,7 +163,7 @@ def test_a_point_of_another_dtype_is_kept() -> None:
     one = measurement()
     one = replace(one, point=replace(one.point, dtypes=("bfloat16", "float32")))
     assert '"point_dtype": "bfloat16"' in text_of(one)
-    assert parse_baseline(text_of(one))[1][KEY].point.dtypes == ("bfloat16", "float32")
+    assert only(text_of(one)).point.dtypes == ("bfloat16", "float32")
 
 
 def test_a_parameter_without_gradient_is_kept_as_such() -> None:
@@ -165,7 +172,7 @@ def test_a_parameter_without_gradient_is_kept_as_such() -> None:
     assert one.shadow is not None
     cut = replace(one.native.parameters[0], disconnected=True, norm=0.0, sketch=None)
     one = replace(one, native=replace(one.native, parameters=(cut, one.native.parameters[1])))
-    back = parse_baseline(text_of(one))[1][KEY]
+    back = only(text_of(one))
     assert back.shadow is not None
     assert [p.disconnected for p in back.native.parameters] == [True, False]
     assert [p.disconnected for p in back.shadow.parameters] == [False, False]
@@ -403,4 +410,4 @@ def test_any_layout_of_the_same_data_is_read() -> None:
     """A formatter may have changed white space; that is no reason to refuse."""
     text = text_of(measurement(shadow=True))
     pretty = json.dumps(json.loads(text), indent=4, sort_keys=False).replace("\n", "\r\n")
-    assert text_of(parse_baseline(pretty)[1][KEY]) == text
+    assert text_of(only(pretty)) == text

@@ -9,12 +9,14 @@ import pytest
 from pytest_gradcheck import check_gradients, store
 from pytest_gradcheck.checks.drift import recordable
 from pytest_gradcheck.errors import BaselineError
-from pytest_gradcheck.session.baselines import Address, Decision, Shelf, settle, unfit
+from pytest_gradcheck.records import Measurement
+from pytest_gradcheck.serialize import unstorable
+from pytest_gradcheck.session.baselines import Address, Decision, Shelf, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_gradcheck.records import Measurement, Verdict
+    from pytest_gradcheck.records import Verdict
     from pytest_gradcheck.session.settings import Mode
 
 BROKEN = BaselineError("test_f.json is damaged; do this")
@@ -45,7 +47,7 @@ def address(tmp_path: Path) -> Address:
     return Address(path=path, key="test_f[1]", command="pytest x --grad-baseline-update")
 
 
-def drift(decision: Decision) -> tuple[str, str]:
+def drift(decision: Decision[Verdict]) -> tuple[str, str]:
     """Return outcome and reason of the drift check, which must stand last."""
     result = decision.verdict.results[-1]
     assert result.check == "drift"
@@ -59,7 +61,7 @@ def test_a_missing_baseline_is_created_on_request(address: Address, mode: Mode) 
     assert drift(decision) == ("skipped", "no baseline yet: recorded if the test passes")
     assert decision.action == "create"
     assert decision.verdict.passed
-    assert decision.entry is not None
+    assert isinstance(decision.entry, Measurement)
     assert decision.entry.allowances
 
 
@@ -95,7 +97,7 @@ def test_an_update_takes_only_what_drifted(address: Address, stored: Measurement
     decision = settle(judge(1.1, stored), stored, address, mode="update")
     assert drift(decision) == ("skipped", "drift: re-recorded if the test passes")
     assert decision.action == "rewrite"
-    assert decision.entry is not None
+    assert isinstance(decision.entry, Measurement)
     assert decision.entry["v"] is stored["v"]
     assert decision.entry["w"].norm == pytest.approx(1.1 * stored["w"].norm)
 
@@ -111,7 +113,7 @@ def test_a_rewrite_takes_everything(
     verdict = judge(scale, stored)
     decision = settle(verdict, stored, address, mode="rewrite")
     assert drift(decision) == ("skipped", reason)
-    assert decision.entry is not None
+    assert isinstance(decision.entry, Measurement)
     assert decision.entry.walked == pytest.approx(scale - 1.0, rel=1e-3)
     assert replace(decision.entry, walked=0.0) == recordable(verdict.measurement)
 
@@ -145,15 +147,15 @@ def test_an_unreadable_file_is_made_anew_on_request(address: Address, mode: Mode
 
 def test_a_measurement_that_can_be_stored_is_fit(stored: Measurement) -> None:
     """Nothing may speak against a finite measurement."""
-    assert unfit(stored) == ""
+    assert unstorable(stored) == ""
 
 
 def test_a_measurement_that_is_not_finite_is_unfit(stored: Measurement) -> None:
     """NaN and Inf must never become a baseline, wherever they are."""
     native = replace(stored.native, value=float("nan"))
-    assert "NaN or Inf" in unfit(replace(stored, native=native))
+    assert "NaN or Inf" in unstorable(replace(stored, native=native))
     wild = replace(stored.samples[0], value=float("inf"))
-    assert "NaN or Inf" in unfit(replace(stored, samples=(wild,)))
+    assert "NaN or Inf" in unstorable(replace(stored, samples=(wild,)))
 
 
 def test_a_file_is_read_once_a_run(address: Address, stored: Measurement) -> None:

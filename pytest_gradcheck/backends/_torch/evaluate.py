@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from pytest_gradcheck.backends._torch.differentiate import taken, views
-from pytest_gradcheck.backends._torch.jitter import Coarsest, MovedInputs, Noise
+from pytest_gradcheck.backends._torch.jitter import MovedInputs, Noise, watched
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
-from pytest_gradcheck.backends._torch.origins import watched
+from pytest_gradcheck.backends._torch.origins import origins_of
 from pytest_gradcheck.backends._torch.placement import placed
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
 from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
@@ -34,7 +34,13 @@ from pytest_gradcheck.backends._torch.together import (
     resharded,
 )
 from pytest_gradcheck.errors import PrecisionError, UsageError
-from pytest_gradcheck.records import ComponentEvaluation, Evaluation, Jitter, Origin, Precision
+from pytest_gradcheck.records import (
+    ComponentEvaluation,
+    Evaluation,
+    Jitter,
+    Origin,
+    Precision,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,8 +82,13 @@ class Evaluator:
 
     def origins(self, point: Point | None = None) -> tuple[Origin, ...]:
         """Return where the numbers that are not finite at a point arose, if that shows."""
-        look = partial(watched, self.source.wrt, self._terms)
-        return self._at(point or {}, "native", None, lambda _: look())
+        wrt = self.source.wrt
+        return self._at(
+            point or {},
+            "native",
+            None,
+            lambda wide: origins_of(partial(self._terms, wide=wide), wrt),
+        )
 
     def value_and_grad(
         self,
@@ -96,7 +107,7 @@ class Evaluator:
             )
         if self.ranks is not None:
             return self._joint(self.ranks, point or {}, components, precision, jitter)
-        work = _watched(lambda wide: self._evaluation(components=components, wide=wide), jitter)
+        work = watched(lambda wide: self._evaluation(components=components, wide=wide), jitter)
         return self._at(point or {}, precision, jitter, work)
 
     def _joint(
@@ -108,7 +119,7 @@ class Evaluator:
         jitter: Jitter | None,
     ) -> Evaluation:
         """Evaluate on all ranks together, each term by itself."""
-        work = _watched(partial(self._together, ranks, None), jitter)
+        work = watched(partial(self._together, ranks, None), jitter)
         found = self._at(point, precision, jitter, work)
         each = found.components if components else {}
         if len(each) == 1:
@@ -205,7 +216,7 @@ class Evaluator:
             },
         )
 
-    def _terms(self, *, wide: bool = False) -> Terms:
+    def _terms(self, *, wide: bool) -> Terms:
         """Call the closure, and check what it did and returned."""
         rescaled = {id(w) for w in self.mine.rescaled()}
         steady = [p for p in self.mine.leaves if id(p) not in rescaled and not p.is_inference()]
@@ -216,14 +227,13 @@ class Evaluator:
         if filled:
             msg = (
                 f"the loss of '{self.source.label}' calls backward() itself and fills the .grad of "
-                f"{self.source.called(filled[0])}; return the loss, gradcheck takes its gradients"
+                f"{self._name(filled[0])}; return the loss, gradcheck takes its gradients"
             )
             raise UsageError(msg)
         moved = [p for p, n in zip(steady, writes, strict=True) if version(p) != n]
         if moved:
             msg = (
-                f"the loss of '{self.source.label}' changes "
-                f"{self.source.called(moved[0])} in place (an "
+                f"the loss of '{self.source.label}' changes {self._name(moved[0])} in place (an "
                 "optimizer step, clipping or initialisation inside the closure?), which gradcheck "
                 "cannot undo; move that out of the closure"
             )
@@ -233,17 +243,7 @@ class Evaluator:
             check_wide("the loss", terms.total)
         return terms
 
-
-def _watched(
-    work: Callable[[bool], Evaluation], jitter: Jitter | None
-) -> Callable[[bool], Evaluation]:
-    """Return the work, watched for its coarsest precision where a jitter asks for it."""
-    if jitter is None:
-        return work
-
-    def watched(wide: bool) -> Evaluation:  # noqa: FBT001 - as `work`
-        with Coarsest() as coarsest:
-            found = work(wide)
-        return replace(found, eps=coarsest.eps)
-
-    return watched
+    def _name(self, tensor: torch.Tensor) -> str:
+        """Return what to call a parameter that may belong to another module."""
+        names = (f"parameter {n!r}" for n, p in self.source.wrt.items() if p is tensor)
+        return next(names, "a parameter of a module that it holds")

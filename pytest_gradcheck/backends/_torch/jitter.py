@@ -10,6 +10,7 @@ Requirements:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
     from torch._ops import OpOverload
 
-    from pytest_gradcheck.records import Jitter
+    from pytest_gradcheck.records import Evaluation, Jitter
 
-__all__ = ["Coarsest", "MovedInputs", "Noise"]
+__all__ = ["Coarsest", "MovedInputs", "Noise", "watched"]
 
 
 class Coarsest(TorchDispatchMode):
@@ -148,3 +149,18 @@ def _is_measured(tensor: torch.Tensor) -> bool:
     with torch.no_grad():
         values = torch.view_as_real(tensor) if tensor.is_complex() else tensor
         return bool((values != values.round()).any())
+
+
+def watched(
+    work: Callable[[bool], Evaluation], jitter: Jitter | None
+) -> Callable[[bool], Evaluation]:
+    """Return the work, watched for its coarsest precision where a jitter asks for it."""
+    if jitter is None:
+        return work
+
+    def watching(wide: bool) -> Evaluation:  # noqa: FBT001 - as `work`
+        with Coarsest() as coarsest:
+            found = work(wide)
+        return replace(found, eps=coarsest.eps)
+
+    return watching

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.backends._torch.loss import Terms
 
-__all__ = ["watched"]
+__all__ = ["Watch", "backward_origin", "origins_of"]
 
 _LOOKING_ON = {"isfinite", "isnan", "isinf", "empty", "empty_like", "new_empty", "empty_strided"}
 _THEIRS = (
@@ -35,26 +35,26 @@ _THEIRS = (
 _SHOWN = 3
 
 
-def watched(wrt: Mapping[str, torch.Tensor], evaluate: Callable[[], Terms]) -> tuple[Origin, ...]:
+def origins_of(terms: Callable[[], Terms], wrt: Mapping[str, torch.Tensor]) -> tuple[Origin, ...]:
     """Evaluate once more and watch, backward only where the loss itself is finite.
 
     Args:
-        wrt: the parameters by name, where they are.
-        evaluate: calls the loss.
+        terms: calls the loss.
+        wrt: the parameters by name.
     """
-    wrong = [name for name, tensor in wrt.items() if not _finite(tensor)]
+    wrong = [name for name, t in wrt.items() if not torch.isfinite(t).all()]
     if wrong:
-        said = f"the point itself is not finite: {wrong[0]}"
-        return (Origin(operation=said, parameters=(wrong[0],)),)
+        said = "the point itself is not finite"
+        return tuple(Origin(operation=f"{said}: {n}", parameters=(n,)) for n in wrong[:1])
     with Watch() as watch:
-        terms = evaluate()
-    if not _finite(terms.total):
-        origin = watch.origin(terms.total)
+        made = terms()
+    if not torch.isfinite(made.total):
+        origin = watch.origin(made.total)
         return () if origin is None else (origin,)
     found = []
-    for name, term in (terms.components or {"": terms.total}).items():
+    for name, term in (made.components or {"": made.total}).items():
         if term.requires_grad:
-            origin = backward_origin(term, wrt)
+            origin = backward_origin(term, wrt, _gradients)
             found += [] if origin is None else [replace(origin, term=name)]
     return tuple(found)
 
@@ -97,12 +97,17 @@ class Watch(TorchDispatchMode):
         return result
 
 
-def backward_origin(term: torch.Tensor, wrt: Mapping[str, torch.Tensor]) -> Origin | None:
+def backward_origin(
+    term: torch.Tensor,
+    wrt: Mapping[str, torch.Tensor],
+    differentiate: Callable[[torch.Tensor, list[torch.Tensor]], tuple[torch.Tensor | None, ...]],
+) -> Origin | None:
     """Return the first backward node that makes NaN or Inf of a finite gradient.
 
     Args:
         term: a finite scalar with a graph.
         wrt: the parameters by name.
+        differentiate: takes the gradient of the scalar.
     """
     found: list[tuple[Any, Any, Any]] = []
     handles = []
@@ -115,7 +120,7 @@ def backward_origin(term: torch.Tensor, wrt: Mapping[str, torch.Tensor]) -> Orig
 
         handles.append(node.register_hook(look))
     try:
-        grads = torch.autograd.grad(term, list(wrt.values()), retain_graph=True, allow_unused=True)
+        grads = differentiate(term, list(wrt.values()))
     finally:
         for handle in handles:
             handle.remove()
@@ -216,3 +221,8 @@ def _finite(tensor: torch.Tensor) -> bool:
 def _first(tensor: torch.Tensor) -> str:
     """Return the first number that is not finite."""
     return f"{float(tensor[~torch.isfinite(tensor)].flatten()[0].real):g}"
+
+
+def _gradients(term: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
+    """Return the gradient of a scalar, and leave its graph for the next one."""
+    return torch.autograd.grad(term, wrt, retain_graph=True, allow_unused=True)

@@ -42,11 +42,6 @@ class Source:
     module: torch.nn.Module | None
     facts: Mapping[str, str | int]
 
-    def called(self, tensor: torch.Tensor) -> str:
-        """Return what to call a parameter that may belong to another module."""
-        names = (f"parameter {n!r}" for n, p in self.wrt.items() if p is tensor)
-        return next(names, "a parameter of a module that it holds")
-
 
 def read(source: object, *, wrt: tuple[str, ...] | None, name: str | None) -> Source:
     """Return the parameters of a module or of a mapping of tensors.

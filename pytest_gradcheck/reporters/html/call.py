@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.drift.usage import Usage, usages
 from pytest_gradcheck.explain import explain
+from pytest_gradcheck.records import SeriesVerdict
 from pytest_gradcheck.reporters.html.figures import strip
 from pytest_gradcheck.reporters.html.packing import rounded
 from pytest_gradcheck.reporters.html.parameters import Layouts, parameter_columns
 from pytest_gradcheck.reporters.html.replicates import replicate_figures, replicate_rows
+from pytest_gradcheck.reporters.html.results import judged
+from pytest_gradcheck.reporters.html.series import series_call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
     from pytest_gradcheck.reporters import ReportEntry
 
 __all__ = ["call_content", "used_by"]
-
-_FINDINGS = 20  # of one check; the table of parameters has the rest
 
 
 def used_by(verdict: Verdict) -> dict[str, Usage]:
@@ -55,24 +56,14 @@ def call_content(
         machine: versions and platform of the run.
         top: the most elements to list.
     """
-    verdict = entry.verdict
+    if isinstance(entry.verdict, SeriesVerdict):
+        return series_call(entry, entry.verdict, machine)
+    verdict = entry.gradients
     if verdict is None:
         return {}
     m, was = verdict.measurement, verdict.baseline
     content = {
-        "causes": [sentence for one in verdict.results for sentence in one.diagnosis],
-        "story": explain(verdict) if verdict.failures else [],
-        "checks": [
-            [
-                one.check,
-                one.outcome,
-                one.reason,
-                [[f.subject, f.text] for f in one.findings[:_FINDINGS]],
-                len(one.findings),
-                list(one.hints[:1]),
-            ]
-            for one in verdict.results
-        ],
+        **judged(verdict.results, explain(verdict) if verdict.failures else []),
         "command": entry.command,
         "notes": list(m.notes),
         "sense": m.sense,

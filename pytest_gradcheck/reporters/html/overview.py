@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_gradcheck.drift.usage import Usage
-    from pytest_gradcheck.records import Verdict
+    from pytest_gradcheck.records import SeriesVerdict, Verdict
     from pytest_gradcheck.reporters import ReportEntry
 
 __all__ = ["Row", "choices", "row"]
@@ -59,7 +59,8 @@ def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
         used: what each parameter used of its allowance.
     """
     module, _, test = entry.node_id.partition("::")
-    m = entry.verdict.measurement if entry.verdict else None
+    verdict, gradients = entry.verdict, entry.gradients
+    m = gradients.measurement if gradients else None
     return Row(
         number=number,
         module=module,
@@ -67,7 +68,7 @@ def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
         name=entry.name,
         states=_states(entry),
         baseline=entry.baseline,
-        backend=m.backend if m else "",
+        backend=verdict.measurement.backend if verdict else "",
         cause=_cause(entry),
         norm=m.norm if m else None,
         used=max((one.share for one in used.values()), default=None),
@@ -110,6 +111,6 @@ def _cause(entry: ReportEntry) -> str:
     return entry.reason
 
 
-def _diagnosis(verdict: Verdict) -> str:
+def _diagnosis(verdict: Verdict | SeriesVerdict) -> str:
     """Return the first diagnosis there is."""
     return next((text for one in verdict.results for text in one.diagnosis), "")

@@ -109,7 +109,7 @@ def test_what_is_not_finite_and_what_is_gone_is_kept() -> None:
     (call,) = calls(html_text(Report(entries=(broken(),))))
     assert call["parameters"]["bad"] == {"0": [1, 0, [[1]]]}
     assert call["totals"][0][1] == "nan"
-    was = verdict(large(1).verdict.measurement, results=())  # type: ignore[union-attr]
+    was = verdict(large(1).gradients.measurement, results=())  # type: ignore[union-attr]
     (call,) = calls(html_text(Report(entries=(entry("a.py::b", was),))))
     gone = [name for name, _, _ in call["parameters"]["gone"]]
     assert gone == ["encoder.weight", "encoder.bias"]

@@ -3,6 +3,7 @@
 const GLYPHS = { passed: "\u2713", failed: "\u2715", skipped: "\u2013" };
 
 function callParts(data, layout) {
+  if (data.parameters === undefined) return seriesParts(data);
   const compared = data.parameters.was !== undefined;
   const rows = parameterRows(data.parameters, layout);
   const top = data.elements || [];
@@ -24,6 +25,23 @@ function callParts(data, layout) {
     top.length ? section("Largest elements", elementsTable(top, layout)) : null,
     section("Configuration", pairs(data.configuration)),
   ].filter(Boolean);
+}
+
+// A training run: its rules and its metrics, in place of a gradient's parameters.
+function seriesParts(data) {
+  return [
+    verdictPart(data),
+    data.checks ? section("Checks", checksTable(data)) : null,
+    data.metrics ? section("Metrics", metricsTable(data.metrics)) : null,
+    data.environment ? section("Environment", environmentTable(data.environment)) : null,
+    data.configuration ? section("Configuration", pairs(data.configuration)) : null,
+  ].filter(Boolean);
+}
+
+function metricsTable(metrics) {
+  const heads = [["Metric"], ["Group"], ...["Last", "Least", "Largest", "Mean", "Mean of the tail", "Slope of the tail"].map((title) => [title, "n"])];
+  const rows = metrics.map(([name, group, ...numbers]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, group), numbers.map((value) => numeric(value, 5))));
+  return plainTable("Metrics", heads, rows);
 }
 
 // The first ten seconds: the cause, what to do, and the message as the terminal had it.

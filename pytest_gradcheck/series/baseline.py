@@ -1,0 +1,186 @@
+"""Keep of a series what a later run can be held against, and hold it against that.
+
+Requirements:
+    Training amplifies rounding: two runs with the same seeds on two machines agree in the first
+    steps and part later, by how much nobody can know from one run. Therefore the first steps are
+    compared one by one, with an allowance that doubles each step; of the rest only means are
+    compared, with an allowance of a tenth of them and three standard errors of the recorded run's
+    own scatter. What the loop sets itself (learning rates, thresholds) is compared exactly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+from pytest_gradcheck.records import CheckResult, Finding, MetricBaseline, SeriesBaseline
+from pytest_gradcheck.series.summary import TAIL, summarise
+from pytest_gradcheck.stats.trend import trend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_gradcheck.records import Metric, Series
+
+__all__ = ["compare_series", "kept", "refreshed"]
+
+HEAD = 5
+"""How many of the first steps are compared one by one."""
+
+_HEAD = 1e-3  # relative, at the first step
+_MEAN = 0.1
+_ERRORS = 3.0
+_EXACT = 1e-5  # six digits are stored
+_SET = ("clip_threshold", "backwards")
+_COUNTED = ("clipped", "skipped")
+_HINT = "if the change is intended, run again with --grad-baseline-update and review the diff"
+
+
+def kept(series: Series) -> SeriesBaseline:
+    """Return what becomes the baseline of a series; NaN where a metric was not always finite."""
+    return SeriesBaseline(
+        objective=series.objective,
+        backend=series.backend,
+        device=series.device,
+        steps=series.steps,
+        metrics={metric.name: _kept(metric, series) for metric in series.metrics},
+        facts=series.facts,
+        packages=series.packages,
+    )
+
+
+def refreshed(new: SeriesBaseline, old: SeriesBaseline, result: CheckResult) -> SeriesBaseline:
+    """Return a new baseline that keeps the old lines of metrics that did not drift."""
+    moved = {finding.subject for finding in result.findings}
+    if new.steps != old.steps:
+        return new
+    metrics = {
+        name: line if name in moved or name not in old.metrics else old.metrics[name]
+        for name, line in new.metrics.items()
+    }
+    return dataclasses.replace(new, metrics=metrics)
+
+
+def compare_series(
+    series: Series, baseline: SeriesBaseline, *, min_drift: float | None = None
+) -> CheckResult:
+    """Hold a series against its baseline.
+
+    Args:
+        series: of this run.
+        baseline: of an earlier one.
+        min_drift: relative change below which drift is ignored.
+    """
+    structure = tuple(_structure(series, baseline))
+    if structure:
+        return CheckResult(
+            check="drift",
+            outcome="failed",
+            reason="structure",
+            findings=structure,
+            hints=(_HINT,),
+        )
+    found = [
+        finding
+        for metric in series.metrics
+        for finding in _drift(metric, baseline.metrics[metric.name], min_drift or 0.0)
+    ]
+    if not found:
+        return CheckResult(check="drift", outcome="passed")
+    return CheckResult(
+        check="drift",
+        outcome="failed",
+        reason="drift",
+        findings=tuple(found),
+        hints=(_HINT,),
+        diagnosis=tuple(_diagnosis(found)),
+    )
+
+
+def _kept(metric: Metric, series: Series) -> MetricBaseline:
+    """Return what is kept of one metric."""
+    if not metric.finite:
+        nan = math.nan
+        return MetricBaseline(head=(), mean=nan, tail=nan, head_allowance=nan, mean_allowance=nan)
+    summary, values = summarise(metric), metric.values
+    scale = max(map(abs, values))
+    if metric.key in _SET or metric.key.partition(".")[0] == "lr":
+        return MetricBaseline(
+            head=values[:HEAD],
+            mean=summary.mean,
+            tail=summary.tail_mean,
+            head_allowance=_EXACT * scale,
+            mean_allowance=_EXACT * scale,
+        )
+    whole = {"parameter": "norm", "component": "loss"}.get(metric.group)
+    if whole is not None:  # what is small beside the whole is noise
+        found = series.matching(f"{metric.source}.{whole}" if metric.source else whole)
+        scale = max(scale, 1e-2 * max((max(map(abs, m.values)) for m in found), default=0.0))
+    size = sum(map(abs, values)) / len(values)
+    scatter = trend(metric.steps, values).spread / math.sqrt(min(TAIL, len(values)))
+    least = 2 / min(TAIL, len(values)) if metric.key in _COUNTED else _HEAD * scale
+    return MetricBaseline(
+        head=() if metric.key in _COUNTED else values[:HEAD],  # which may flip by a hair
+        mean=summary.mean,
+        tail=summary.tail_mean,
+        head_allowance=_HEAD * scale,
+        mean_allowance=max(_MEAN * size + _ERRORS * scatter, least),
+    )
+
+
+def _structure(series: Series, baseline: SeriesBaseline) -> Iterator[Finding]:
+    """Yield what was watched then and not now, or now and not then."""
+    if series.steps != baseline.steps:
+        text = f"{baseline.steps} -> {series.steps} steps"
+        yield Finding(subject="steps", text=text)
+    names = {metric.name for metric in series.metrics}
+    yield from (
+        Finding(subject=name, text="no longer seen")
+        for name in baseline.metrics
+        if name not in names
+    )
+    yield from (
+        Finding(subject=metric.name, text="not in the baseline")
+        for metric in series.metrics
+        if metric.name not in baseline.metrics
+    )
+
+
+def _drift(metric: Metric, old: MetricBaseline, min_drift: float) -> Iterator[Finding]:
+    """Yield how a metric drifted, if it did: at the first step, else on the whole, else late."""
+    pairs = zip(metric.steps, metric.values, old.head, strict=False)
+    for i, (step, value, was) in enumerate(pairs):
+        allowed = max(old.head_allowance * 2**i, min_drift * abs(was))
+        if not abs(value - was) <= allowed:
+            yield _finding(metric, f"step {step}", was, value, allowed)
+            return
+    summary = summarise(metric)
+    for what, value, was in (
+        (f"mean of {summary.count} steps", summary.mean, old.mean),
+        (f"mean of the last {summary.tail} steps", summary.tail_mean, old.tail),
+    ):
+        allowed = max(old.mean_allowance, min_drift * abs(was))
+        if not abs(value - was) <= allowed:
+            yield _finding(metric, what, was, value, allowed)
+            return
+
+
+def _finding(metric: Metric, what: str, was: float, value: float, allowed: float) -> Finding:
+    """Return one line of drift."""
+    text = f"{what}: {was:.6g} -> {value:.6g}, change {abs(value - was):.3g}, allowed {allowed:.2g}"
+    return Finding(subject=metric.name, text=text, observed=value, limit=allowed)
+
+
+def _diagnosis(found: list[Finding]) -> Iterator[str]:
+    """Yield what kind of change it probably is."""
+    first = {finding.subject for finding in found if finding.text.startswith("step 0:")}
+    rates = [finding for finding in found if ".lr." in f".{finding.subject}."]
+    if first & {"loss", "norm"} or any(name.startswith(("component.", "input")) for name in first):
+        yield "the run differs from its first step on: model, loss, data or a seed changed"
+    elif rates:
+        yield "the learning rate is not what it was; what follows from it moved with it"
+    elif "update_ratio" in first:
+        yield "the first gradient is the same, the step made of it is not: the optimizer changed"
+    elif not any(finding.text.startswith("step ") for finding in found):
+        yield "the first steps agree and the run parts later: the optimizer, a schedule or an order"
