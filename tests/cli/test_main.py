@@ -129,9 +129,9 @@ def test_files_validate_against_their_schemas(project: Project) -> None:
     assert len(report["calls"]) == 6
     jsonschema.validate(report, schema)
     report["calls"][0]["verdict"]["measurement"]["nonsense"] = 1
-    with pytest.raises(jsonschema.ValidationError) as caught:
-        jsonschema.validate(report, schema)
-    assert "nonsense" in "".join(one.message for one in _causes(caught.value))
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(report)
+    causes = [one.message for error in errors for one in _causes(error)]
+    assert any("'nonsense' was unexpected" in cause for cause in causes)
     schema = json.loads(project.call("schema")[1])
     jsonschema.Draft202012Validator.check_schema(schema)
     for data in project.baselines().values():

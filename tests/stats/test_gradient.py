@@ -62,10 +62,11 @@ def test_statistics_are_those_of_numpy_in_float64(
     if array.size > 6:
         array.reshape(-1)[::3] = 0.0
     wide, found = array.astype(np.float64), stats(array, chunk=chunk)
-    assert found.norm == pytest.approx(float(np.linalg.norm(wide.reshape(-1))), rel=1e-14)
+    # Squares are rounded to 2**-46 of the largest, so that their sum is the same in any order.
+    assert found.norm == pytest.approx(float(np.linalg.norm(wide.reshape(-1))), rel=1e-13)
     assert found.max_abs == np.abs(wide).max()
     assert found.mean == pytest.approx(float(wide.mean()), rel=1e-12, abs=1e-15)
-    assert found.rms == pytest.approx(float(np.sqrt(np.mean(wide**2))), rel=1e-14)
+    assert found.rms == pytest.approx(float(np.sqrt(np.mean(wide**2))), rel=1e-13)
     assert (found.zeros, found.nans, found.infs) == (int((wide == 0).sum()), 0, 0)
     assert (found.shape, found.dtype, found.size) == (shape, dtype, wide.size)
     assert found.sketch is not None
