@@ -121,8 +121,10 @@ def _findings(
     subjects = [f"{label} [{name}]" for name in names]
     column = min(max(map(len, subjects), default=0), _SUBJECTS)
     for subject, finding in zip(subjects, told, strict=True):
-        line = f"  {subject:<{column}}  {finding.text}"
-        yield from [line] if finding.subject == "baseline" else _fitted([line], width)
+        text, *rest = finding.text.split("\n")
+        line = f"  {subject:<{column}}  {text}"
+        lines = [line, *(f"      {more}" for more in rest)]
+        yield from lines if finding.subject == "baseline" else _fitted(lines, width)
 
 
 def _table(
@@ -173,9 +175,11 @@ def _cells(line: Sequence[str], sizes: Sequence[int]) -> str:
 
 
 def _fitted(lines: Collection[str] | Iterator[str], width: int) -> list[str]:
-    """Return lines that fit; one with a command stays whole, to be copied."""
+    """Return lines that fit; one with a command or a point stays whole, to be copied."""
     return [
-        part for line in lines for part in ([line] if ": pytest " in line else wrapped(line, width))
+        part
+        for line in lines
+        for part in ([line] if ": pytest " in line or ": at={" in line else wrapped(line, width))
     ]
 
 

@@ -126,7 +126,7 @@ def at_point(objective: Objective, at: object) -> Objective:
         value=value,
         collective=objective.collective and objective.collective.whole(fixed),
         origins=None if objective.origins is None else origins,
-        at=pasted(objective.point, fixed),
+        at="" if objective.collective else pasted(objective.point, fixed),
     )
 
 

@@ -213,3 +213,26 @@ def test_a_point_by_name_needs_a_backend_that_knows_it(at: object, shown: str) -
     message = f"values, not {shown}: .* have PyMC models, and this one is arrays"
     with pytest.raises(UsageTypeError, match=message):
         at_point(bowl(w=[1.0]), at)
+
+
+def test_a_single_element_may_be_moved() -> None:
+    """A key with an index must move that element alone, and add to what was moved before."""
+    target = bowl(x=[[1.0, 2.0], [3.0, 4.0]])
+    moved = at_point(target, {"x[0, 1]": 7.0, "x[1,0]": 8})
+    assert to_numpy(moved.point["x"]).tolist() == [[1.0, 7.0], [8.0, 4.0]]
+    assert moved.at == 'at={"x[0, 1]": 7.0, "x[1, 0]": 8.0}'
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ({"x[2, 0]": 1.0}, r"at= names 'x\[2, 0\]', the parameter has shape \(2, 2\)"),
+        ({"x[0]": 1.0}, "the parameter has shape"),
+        ({"x[0, 0]": "much"}, "must hold one number, not 'much'"),
+        ({"y[0]": 1.0}, "names no parameter"),
+    ],
+)
+def test_an_element_that_does_not_exist_is_refused(at: dict[str, object], said: str) -> None:
+    """An index out of range, of the wrong length, or of an unknown parameter must be named."""
+    with pytest.raises(UsageError, match=said):
+        at_point(bowl(x=[[1.0, 2.0], [3.0, 4.0]]), at)

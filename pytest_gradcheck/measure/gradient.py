@@ -50,14 +50,16 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     evaluation = objective.value_and_grad()
     _check_shapes(objective, evaluation)
     native = gradient_stats(evaluation, objective.point, top=plan.top)
+    alone = objective.collective is None  # else what is asked for here may lie on another rank
+    if alone:
+        native = placed(native, objective.point, objective.coordinates, top=plan.top)
     counted = histograms(evaluation) if plan.histogram else {}
-    native = placed(native, objective.point, objective.coordinates, top=plan.top)
     shadow, notes = _shadow(objective) if plan.shadow else (None, ())
     derivatives: tuple[DirectionalDerivative, ...] = ()
     if plan.directions is not None and native.finite:
         derivatives, said = directional(objective, evaluation, plan.directions)
         notes += said
-    flat = _level(evaluation) if plan.perturbation and native.finite else ()
+    flat = _level(evaluation) if plan.perturbation and native.finite and alone else ()
     origins = () if native.finite or objective.origins is None else objective.origins()
     found = replicates(objective, plan.replicates) if plan.replicates else None
     if found is not None and found.identical:

@@ -104,7 +104,7 @@ def objective(
         },
         value_and_grad=evaluator.value_and_grad,
         value=evaluator.value,
-        origins=evaluator.origins,
+        origins=evaluator.origins if ranks is None else None,
         seed=seed,
         stream=partial(stream_name, read_source.tensors),
         facts=facts,
