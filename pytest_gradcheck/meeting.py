@@ -33,6 +33,7 @@ TIMEOUT: Final[ContextVar[float]] = ContextVar("TIMEOUT", default=300.0)
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.1
 _SHOWN = 3
+_FINISHED = "finished"
 
 
 class Store(Protocol):
@@ -120,6 +121,18 @@ class Meeting:
         # Who left the run, an empty scope, left every test that is still to come.
         gone = [(rank, _gone(where, rank)) for where in ("", scope) for rank in others]
         return {rank: self.store.get(k).decode() for rank, k in gone if self.store.check([k])}
+
+    def finish(self) -> None:
+        """Say that this rank has nothing more to do; the others stay until rank 0 has said so.
+
+        A launcher stops every rank as soon as one of them ends with an error.
+        """
+        if self.rank == 0:
+            self.store.set(_FINISHED, "")
+            return
+        deadline = time.monotonic() + TIMEOUT.get()
+        while not self.store.check([_FINISHED]) and time.monotonic() < deadline:
+            time.sleep(_LONGEST_PAUSE)
 
     def _wait(self, keys: Sequence[str], scope: str) -> None:
         """Wait for all keys, as long as it makes sense."""

@@ -105,6 +105,10 @@ class RankBridge:
         """Tell the others that this rank will run no more tests."""
         self._meeting.leave("", "its run ended without that test")
 
+    def pytest_unconfigure(self) -> None:
+        """Let rank 0 say its last word before the launcher hears that a rank failed."""
+        self._meeting.finish()
+
 
 def _trouble(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
     """Return why a phase failed, empty where it did not."""
