@@ -8,13 +8,14 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-pytest.importorskip("torch._dynamo")  # which optimizers load: once for all runs in this process
+import torch._dynamo  # noqa: F401 - which optimizers load: once for all runs in this process
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.conftest import Suite
+
+pytestmark = pytest.mark.torch
 
 LOOP = """
 import torch
