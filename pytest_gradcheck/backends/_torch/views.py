@@ -60,13 +60,17 @@ class TensorView:
     @property
     def size(self) -> int:
         """Number of real elements."""
-        return math.prod(self.shape)
+        count = self.tensor.numel()
+        return 2 * count if self.tensor.is_complex() else count
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Yield ``(start, values)``; slices of the tensor itself where it is contiguous."""
         tensor = self.tensor.detach()
-        if tensor.dtype in _IN_NUMPY and tensor.device.type == "cpu" and tensor.is_contiguous():
-            flat = to_numpy(tensor.view(-1))  # one crossing into numpy, not one for each chunk
+        if tensor.dtype in _IN_NUMPY and tensor.is_cpu and tensor.is_contiguous():
+            # One crossing into numpy, not one for each chunk.
+            flat = to_numpy(tensor) if tensor.is_neg() else tensor.numpy()
+            flat = flat.reshape(-1)
+            flat.flags.writeable = False
             for start in range(0, flat.size, size):
                 yield start, flat[start : start + size]
             return
