@@ -29,8 +29,12 @@
 #define ROWS 32
 #define KEY 1
 #define STEP_BITS 50
+#define SQUARE_BITS 46
+#define MAGIC 6755399441055744.0 /* 1.5 * 2**52 */
+#define PLAIN 400 /* of exponents: squares within float64 */
+#define MOST (1 << 24) /* elements of 50 bits whose lanes fit into 64 */
 #define STRETCH 512 /* elements that are looked at one by one if any of them is large */
-#define BLOCK 65536 /* squares of 46 bits whose sum fits into 64 */
+#define BLOCK 65536 /* elements that are counted in 32 bits */
 
 static uint64_t row_words[WORDS][ROWS];
 static uint64_t bit[64];
@@ -87,8 +91,8 @@ DEFINE_SURVEY(survey_double, uint64_t, UINT64_C(0x7FF0000000000000))
 typedef struct {
     double step_magic, square_magic;
     uint64_t step_bias, square_bias;
-    uint64_t squares;
-    int64_t high, low; /* of the sum of steps, which may need more than 64 bits */
+    /* Sums that may need more than 64 bits, as high * 2**32 + low. */
+    int64_t squares_high, squares_low, steps_high, steps_low;
 } Sums;
 
 /* Add a run of elements within one word of signs and one row of lanes. */
@@ -107,9 +111,10 @@ typedef struct {
             lanes[i] += (int64_t)((step ^ minus) - minus);                                         \
             squares += bits_of(wide * wide + square_magic) - square_bias;                          \
         }                                                                                          \
-        sums->squares += squares;                                                                  \
-        sums->low += (int64_t)(steps & UINT64_C(0xFFFFFFFF));                                      \
-        sums->high += (int64_t)(steps - (steps & UINT64_C(0xFFFFFFFF))) / (INT64_C(1) << 32);      \
+        sums->squares_low += (int64_t)(squares & UINT64_C(0xFFFFFFFF));                            \
+        sums->squares_high += (int64_t)(squares >> 32);                                            \
+        sums->steps_low += (int64_t)(steps & UINT64_C(0xFFFFFFFF));                                \
+        sums->steps_high += (int64_t)(steps - (steps & UINT64_C(0xFFFFFFFF))) / (INT64_C(1) << 32); \
     }
 
 #define DEFINE_FOLD(NAME, REAL, RUN)                                                               \
@@ -231,6 +236,24 @@ integers(PyObject *object, int flags, Py_buffer *view)
     return -1;
 }
 
+/* Look at a view, whose type has been checked, and return its largest absolute element. */
+static double
+survey(const Py_buffer *view, Survey *found)
+{
+    double peak;
+    if (view->itemsize == 4) {
+        float narrow;
+        uint32_t pattern;
+        survey_float(view->buf, view->shape[0], found);
+        pattern = (uint32_t)found->peak;
+        memcpy(&narrow, &pattern, sizeof narrow);
+        return (double)narrow;
+    }
+    survey_double(view->buf, view->shape[0], found);
+    memcpy(&peak, &found->peak, sizeof peak);
+    return peak;
+}
+
 PyDoc_STRVAR(survey_doc, "survey(values)\n--\n\n"
              "Return the largest absolute element, the zeros, and how many are NaN or Inf.\n\n"
              "The largest element means nothing where any is NaN or Inf.");
@@ -240,23 +263,11 @@ py_survey(PyObject *module, PyObject *object)
 {
     Py_buffer view;
     Survey found = {0};
-    double peak;
     (void)module;
     if (floats(object, &view) < 0) {
         return NULL;
     }
-    if (view.itemsize == 4) {
-        float narrow;
-        uint32_t pattern;
-        survey_float(view.buf, view.shape[0], &found);
-        pattern = (uint32_t)found.peak;
-        memcpy(&narrow, &pattern, sizeof narrow);
-        peak = (double)narrow;
-    }
-    else {
-        survey_double(view.buf, view.shape[0], &found);
-        memcpy(&peak, &found.peak, sizeof peak);
-    }
+    double peak = survey(&view, &found);
     PyBuffer_Release(&view);
     return Py_BuildValue("dnn", peak, found.zeros, found.nonfinite);
 }
@@ -308,9 +319,61 @@ py_above(PyObject *module, PyObject *args)
     return found;
 }
 
+/* Fold a view, whose type has been checked. */
+static void
+fold(const Py_buffer *view, uint64_t start, int is_signed, int64_t *lanes, int width, Sums *sums)
+{
+    sums->step_bias = bits_of(sums->step_magic);
+    sums->square_bias = bits_of(sums->square_magic);
+    if (view->itemsize == 4) {
+        fold_float(view->buf, view->shape[0], start, is_signed, lanes, width, sums);
+    }
+    else {
+        fold_double(view->buf, view->shape[0], start, is_signed, lanes, width, sums);
+    }
+}
+
+/* Return the 32 values of a sketch from its lanes, each below 2**63. */
+static PyObject *
+values_of(const int64_t *lanes, Py_ssize_t count, int exponent)
+{
+    double size = 0.0;
+    uint64_t sums[ROWS] = {0}, lows[ROWS] = {0};
+    for (Py_ssize_t i = 0; i < count; i++) {
+        size += fabs((double)lanes[i]);
+    }
+    int fits = size < 4611686018427387904.0; /* 2**62: no sum of them leaves 64 bits */
+    if (fits) {
+        project(lanes, count, sums);
+    }
+    else {
+        int64_t high[LANES], low[LANES];
+        for (Py_ssize_t i = 0; i < count; i++) {
+            low[i] = lanes[i] & INT64_C(0xFFFFFFFF);
+            high[i] = (lanes[i] - low[i]) / (INT64_C(1) << 32);
+        }
+        project(high, count, sums);
+        project(low, count, lows);
+    }
+    PyObject *values = PyTuple_New(ROWS);
+    for (int row = 0; values != NULL && row < ROWS; row++) {
+        double sum = (double)(int64_t)sums[row];
+        if (!fits) { /* both are exact, so that only their sum is rounded */
+            sum = sum * 4294967296.0 + (double)(int64_t)lows[row];
+        }
+        PyObject *value = PyFloat_FromDouble(ldexp(sum, exponent - STEP_BITS) / sqrt((double)ROWS));
+        if (value == NULL) {
+            Py_CLEAR(values);
+            break;
+        }
+        PyTuple_SetItem(values, row, value);
+    }
+    return values;
+}
+
 PyDoc_STRVAR(fold_doc, "fold(values, start, signed, lanes, step_magic, square_magic)\n--\n\n"
-             "Add at most 65,536 finite elements to the lanes.\n\n"
-             "Return the sum of the squares and, as high * 2**32 + low, that of the elements.\n"
+             "Add finite elements, at most 2**24 of them, to the lanes.\n\n"
+             "Return the sums of squares and elements, each as high and low of high * 2**32 + low.\n"
              "The magic numbers are 1.5 * 2**52 steps: of an element, and of a square.");
 
 static PyObject *
@@ -333,26 +396,18 @@ py_fold(PyObject *module, PyObject *args)
         PyBuffer_Release(&view);
         return NULL;
     }
-    if (view.shape[0] > BLOCK || lanes.shape[0] == 0) {
+    if (view.shape[0] > MOST || lanes.shape[0] == 0) {
         PyErr_Format(PyExc_ValueError, "%zd elements into %zd lanes: wanted at most %d into some",
-                     view.shape[0], lanes.shape[0], BLOCK);
+                     view.shape[0], lanes.shape[0], MOST);
         PyBuffer_Release(&view);
         PyBuffer_Release(&lanes);
         return NULL;
     }
-    sums.step_bias = bits_of(sums.step_magic);
-    sums.square_bias = bits_of(sums.square_magic);
-    if (view.itemsize == 4) {
-        fold_float(view.buf, view.shape[0], start, is_signed, lanes.buf, (int)lanes.shape[0], &sums);
-    }
-    else {
-        fold_double(view.buf, view.shape[0], start, is_signed, lanes.buf, (int)lanes.shape[0],
-                    &sums);
-    }
+    fold(&view, start, is_signed, lanes.buf, (int)lanes.shape[0], &sums);
     PyBuffer_Release(&view);
     PyBuffer_Release(&lanes);
-    return Py_BuildValue("KLL", (unsigned long long)sums.squares, (long long)sums.high,
-                         (long long)sums.low);
+    return Py_BuildValue("LLLL", (long long)sums.squares_high, (long long)sums.squares_low,
+                         (long long)sums.steps_high, (long long)sums.steps_low);
 }
 
 PyDoc_STRVAR(project_doc, "project(lanes, exponent)\n--\n\n"
@@ -364,45 +419,56 @@ py_project(PyObject *module, PyObject *args)
     PyObject *target, *values;
     Py_buffer view;
     int exponent;
-    double size = 0.0;
-    uint64_t sums[ROWS] = {0}, lows[ROWS] = {0};
     (void)module;
     if (!PyArg_ParseTuple(args, "Oi", &target, &exponent) || integers(target, 0, &view) < 0) {
         return NULL;
     }
-    const int64_t *lanes = view.buf;
-    Py_ssize_t count = view.shape[0];
-    for (Py_ssize_t i = 0; i < count; i++) {
-        size += fabs((double)lanes[i]);
-    }
-    int fits = size < 4611686018427387904.0; /* 2**62: no sum of them leaves 64 bits */
-    if (fits) {
-        project(lanes, count, sums);
-    }
-    else {
-        int64_t high[LANES], low[LANES];
-        for (Py_ssize_t i = 0; i < count; i++) {
-            low[i] = lanes[i] & INT64_C(0xFFFFFFFF);
-            high[i] = (lanes[i] - low[i]) / (INT64_C(1) << 32);
-        }
-        project(high, count, sums);
-        project(low, count, lows);
-    }
+    values = values_of(view.buf, view.shape[0], exponent);
     PyBuffer_Release(&view);
-    values = PyTuple_New(ROWS);
-    for (int row = 0; values != NULL && row < ROWS; row++) {
-        double sum = (double)(int64_t)sums[row];
-        if (!fits) { /* both are exact, so that only their sum is rounded */
-            sum = sum * 4294967296.0 + (double)(int64_t)lows[row];
-        }
-        PyObject *value = PyFloat_FromDouble(ldexp(sum, exponent - STEP_BITS) / sqrt((double)ROWS));
-        if (value == NULL) {
-            Py_CLEAR(values);
-            break;
-        }
-        PyTuple_SetItem(values, row, value);
-    }
     return values;
+}
+
+PyDoc_STRVAR(reduce_doc, "reduce(values, width)\n--\n\n"
+             "Return all there is to know of a whole array, folded into `width` lanes.\n\n"
+             "None where an element is NaN or Inf, or the largest is not within 2**-400 and 2**400\n"
+             "nor 0; else (peak, zeros, exponent, sketch, sums as of fold).");
+
+static PyObject *
+py_reduce(PyObject *module, PyObject *args)
+{
+    PyObject *object, *values;
+    Py_buffer view;
+    Survey found = {0};
+    Sums sums = {0};
+    int width, exponent;
+    int64_t lanes[LANES] = {0};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "Oi", &object, &width) || floats(object, &view) < 0) {
+        return NULL;
+    }
+    if (view.shape[0] > MOST || width < 1 || width > LANES) {
+        PyErr_Format(PyExc_ValueError, "%zd elements into %d lanes: wanted at most %d into 1 to %d",
+                     view.shape[0], width, MOST, LANES);
+        PyBuffer_Release(&view);
+        return NULL;
+    }
+    double peak = survey(&view, &found);
+    (void)frexp(peak, &exponent);
+    if (found.nonfinite || exponent < -PLAIN || exponent > PLAIN) {
+        PyBuffer_Release(&view);
+        Py_RETURN_NONE;
+    }
+    sums.step_magic = ldexp(MAGIC, exponent - STEP_BITS);
+    sums.square_magic = ldexp(MAGIC, 2 * exponent - SQUARE_BITS);
+    fold(&view, 0, view.shape[0] > LANES, lanes, width, &sums);
+    PyBuffer_Release(&view);
+    values = values_of(lanes, width, exponent);
+    if (values == NULL) {
+        return NULL;
+    }
+    return Py_BuildValue("dniNLLLL", peak, found.zeros, exponent, values,
+                         (long long)sums.squares_high, (long long)sums.squares_low,
+                         (long long)sums.steps_high, (long long)sums.steps_low);
 }
 
 static int
@@ -426,6 +492,7 @@ static PyMethodDef methods[] = {
     {"above", py_above, METH_VARARGS, above_doc},
     {"fold", py_fold, METH_VARARGS, fold_doc},
     {"project", py_project, METH_VARARGS, project_doc},
+    {"reduce", py_reduce, METH_VARARGS, reduce_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -143,12 +143,12 @@ class Fold:
     def _add_compiled(self, start: int, values: NDArray[np.floating]) -> None:
         """Add a block; the twin of `_add`."""
         self._make_room(values.size // self._count)
-        squares, high, low = kernels.compiled.fold(
+        squares_high, squares_low, high, low = kernels.compiled.fold(
             *(values, start, self.size > LANES, self._lanes),
             math.ldexp(_MAGIC, self.exponent - STEP_BITS),
             math.ldexp(_MAGIC, 2 * self.exponent - SQUARE_BITS),
         )
-        self._squares += squares
+        self._squares += (squares_high << HALF) + squares_low
         self._steps += (high << HALF) + low
 
     def _add(self, start: int, values: NDArray[np.floating]) -> None:

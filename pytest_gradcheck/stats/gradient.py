@@ -29,6 +29,7 @@ from pytest_gradcheck.stats.components import component_stats
 from pytest_gradcheck.stats.fold import GROUP
 from pytest_gradcheck.stats.joined import joined, joined_sketches, owned
 from pytest_gradcheck.stats.largest import Largest
+from pytest_gradcheck.stats.once import reduced_at_once, sketch_at_once
 from pytest_gradcheck.stats.project import finished
 from pytest_gradcheck.stats.totals import CHUNK, Reduced, folded
 
@@ -51,18 +52,23 @@ def gradient_stats(
     """
     views = [evaluation.grads[name] for name in point]
     largest = Largest(top)
-    small = [(i, v) for i, v in enumerate(views) if v is not None and together(v)]
-    done = small_stats(small, largest)
-    rest = [(i, v) for i, v in enumerate(views) if v is not None and i not in done]
-    done.update(_large_stats(rest, largest))
+    there = [(i, view) for i, view in enumerate(views) if view is not None]
+    done: dict[int, Reduced] = {}
+    for i, view in there:
+        found = reduced_at_once(view, i, largest)
+        if found is not None:
+            done[i] = found
+    rest = [(i, view) for i, view in there if i not in done]
+    done |= small_stats([(i, view) for i, view in rest if together(view)], largest)
+    done.update(_large_stats([(i, view) for i, view in rest if i not in done], largest))
     parameters, kept = [], largest.by_owner()
     for i, (name, like) in enumerate(point.items()):
-        view = views[i]
+        grad = views[i]
         # Which elements are among the largest is known only now.
         parameters.append(
             _disconnected(name, like)
-            if view is None
-            else done[i].stats(name, view, kept.get(i, ()))
+            if grad is None
+            else done[i].stats(name, grad, kept.get(i, ()))
         )
     here = GradientStats(
         value=evaluation.value,
@@ -123,7 +129,14 @@ def point_stats(
         UsageError: the norm of a parameter is beyond float64.
     """
     views = list(point.items())
-    found = small_sketches([(i, v) for i, (_, v) in enumerate(views) if together(v)])
+    found = {
+        i: sketch
+        for i, (_, view) in enumerate(views)
+        if (sketch := sketch_at_once(view)) is not None
+    }
+    found |= small_sketches(
+        [(i, view) for i, (_, view) in enumerate(views) if i not in found and together(view)]
+    )
     rest = [i for i in range(len(views)) if i not in found]
     for first in range(0, len(rest), GROUP):
         group = rest[first : first + GROUP]

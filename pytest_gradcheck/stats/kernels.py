@@ -23,7 +23,7 @@ else:
 
 __all__ = ["BLOCK", "compiled", "fits", "peak_of", "where_above"]
 
-BLOCK: Final = 65_536  # elements that compiled loops add up at a time
+BLOCK: Final = 2**24  # elements that compiled loops add up at a time
 
 _TYPES = {np.dtype(np.float32), np.dtype(np.float64)}
 

@@ -124,8 +124,8 @@ def test_the_largest_of_nearly_equal_elements() -> None:
         ),
         (lambda k: k.project(np.zeros(50), 0), "of 'd'"),
         (
-            lambda k: k.fold(np.zeros(70_000), 0, True, np.zeros(4093, np.int64), 1.0, 1.0),  # noqa: FBT003
-            "70000 elements into 4093 lanes: wanted at most 65536",
+            lambda k: k.fold(np.zeros(2**24 + 1), 0, True, np.zeros(4093, np.int64), 1.0, 1.0),  # noqa: FBT003
+            "16777217 elements into 4093 lanes: wanted at most 16777216",
         ),
         (
             lambda k: k.fold(np.zeros(7), 0, True, np.zeros(0, np.int64), 1.0, 1.0),  # noqa: FBT003

@@ -65,7 +65,7 @@ def staged(tensors: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor
         if tensor is None or not (tensor.is_cuda and _is_dense(tensor)):
             copies[name] = tensor
             continue
-        copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        copy = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
         copies[name] = copy.copy_(tensor.detach(), non_blocking=True)
     for device in {t.device for t in there}:
         torch.cuda.current_stream(device).synchronize()
@@ -99,17 +99,24 @@ class TensorView:
         count = self.tensor.numel()
         return 2 * count if self.tensor.is_complex() else count
 
+    @property
+    def flat(self) -> NDArray[np.floating[Any]] | None:
+        """The elements in one row, ``None`` where they do not lie so on the CPU."""
+        tensor = self.tensor.detach()
+        if not (tensor.is_cpu and tensor.dtype in _IN_NUMPY and tensor.is_contiguous()):
+            return None
+        flat = (to_numpy(tensor) if tensor.is_neg() else tensor.numpy()).reshape(-1)
+        flat.flags.writeable = False
+        return flat
+
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Yield ``(start, values)``; slices of the tensor itself where it is contiguous."""
-        tensor = self.tensor.detach()
-        if tensor.dtype in _IN_NUMPY and tensor.is_cpu and tensor.is_contiguous():
-            # One crossing into numpy, not one for each chunk.
-            flat = to_numpy(tensor) if tensor.is_neg() else tensor.numpy()
-            flat = flat.reshape(-1)
-            flat.flags.writeable = False
+        flat = self.flat
+        if flat is not None:  # one crossing into numpy, not one for each chunk
             for start in range(0, flat.size, size):
                 yield start, flat[start : start + size]
             return
+        tensor = self.tensor.detach()
         if not tensor.is_complex():
             # Each crossing from an accelerator waits for it: few large ones, cut up on this side.
             at_once = size if tensor.is_cpu else max(size, _CROSSING)
