@@ -36,7 +36,7 @@ SUFFIXES = (".json", ".jsonl", ".md", ".html", ".pkl", ".codequality.json")
 
 BaselineStatus = Literal["compared", "recorded", "withheld", "missing", "unreadable", "off"]
 
-_DRIFTED = ("drift", "structure", "point")
+_DRIFTED = ("drift", "structure", "policy", "point")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

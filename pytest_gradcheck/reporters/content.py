@@ -102,6 +102,7 @@ def _config(verdict: Verdict) -> dict[str, Any]:
         "limits": dict(verdict.limits),
         "facts": dict(measurement.facts),
         "structure": dict(measurement.structure),
+        "policy": dict(measurement.policy),
         "packages": dict(measurement.packages),
     }
 

@@ -95,6 +95,7 @@ def test_a_call_has_its_configuration_and_its_numbers() -> None:
         "limits": {"max_norm": "10.0"},
         "facts": {"data x": "float32[8, 6]", "frozen": 0},
         "structure": {"reduction": "mean"},
+        "policy": {},
         "packages": {"torch": "2.13.0"},
     }
     one = measurement(shadow=True)

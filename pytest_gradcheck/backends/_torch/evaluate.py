@@ -22,6 +22,7 @@ from pytest_gradcheck.backends._torch.jitter import MovedInputs, Noise, watched
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
 from pytest_gradcheck.backends._torch.origins import origins_of
 from pytest_gradcheck.backends._torch.placement import placed
+from pytest_gradcheck.backends._torch.policy import policy_of
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
 from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
 from pytest_gradcheck.backends._torch.source import Source
@@ -157,6 +158,7 @@ class Evaluator:
                 key: ComponentEvaluation(value=float(part.detach()))
                 for key, part in terms.components.items()
             },
+            policy=policy_of(self.source, terms.total),
         )
 
     def _at(
@@ -168,9 +170,8 @@ class Evaluator:
         # What fully_shard does inside of a forward pass must not meet copies of its own buffers.
         moves = jitter and jitter.eps and not any(map(is_fully_sharded, self.mine.modules))
         moving = MovedInputs(noise, own) if moves else nullcontext()
-        label = self.source.label
+        label, where = self.source.label, "at the point given" if point else "at its own point"
         if precision == "native" or is_wide(self.source):
-            where = "at the point given" if point else "at its own point"
             doing = f"evaluating the loss of '{label}' (torch, {where}, seed {self.seed})"
             with (
                 undisturbed(self.mine, seed=self.seed),
@@ -189,9 +190,8 @@ class Evaluator:
             raise
         except Exception as error:  # noqa: BLE001 - user code may raise anything
             cause = error
-        self._at(
-            point, "native", jitter, work
-        )  # what raises anyhow has nothing to do with precision
+        # What raises anyhow has nothing to do with precision.
+        self._at(point, "native", jitter, work)
         said = str(cause).strip().partition("\n")[0]
         msg = f"'{label}' does not run in float64: {type(cause).__name__}: {said}"
         raise PrecisionError(msg) from cause
@@ -214,6 +214,7 @@ class Evaluator:
                 name: ComponentEvaluation(value=float(term.detach()), grads=found.get(name, {}))
                 for name, term in terms.components.items()
             },
+            policy=policy_of(self.source, terms.total) if components else {},
         )
 
     def _terms(self, *, wide: bool) -> Terms:
