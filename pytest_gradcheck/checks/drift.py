@@ -95,12 +95,11 @@ def compare(
         return CheckResult(check="drift", outcome="passed", findings=tuple(moved))
     if moved:
         return _failed("point", moved, _forgotten(baseline))
-    made = activation_finding(measurement, baseline)
-    if made is not None and not _sharp(pairs, measurement.sense):
+    sharp, made = _sharp(pairs, measurement.sense), activation_finding(measurement, baseline)
+    if made is not None and not sharp:
         return _not_as_exact([made])
-    drifted = tuple(f.subject for f in findings)
-    said = (*diagnose(measurement, baseline, drifted), *reordered(measurement, baseline))
-    return _failed("drift", findings, said)
+    said = diagnose(measurement, baseline, [f.subject for f in findings], native=not sharp)
+    return _failed("drift", findings, (*said, *reordered(measurement, baseline)))
 
 
 def refreshed(
