@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.records.collective import Collective
 from pytest_gradcheck.records.origin import Origin
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArrayView",
-    "Collective",
     "ComponentEvaluation",
     "Evaluation",
     "Jitter",
@@ -62,51 +62,6 @@ class ArrayView(Protocol):
             The index of the first element and a one-dimensional float16, float32 or float64 array,
             only to be read. Elements that no chunk covers are exactly zero (sparse gradients).
         """
-        ...
-
-
-class Collective(Protocol):
-    """Add up what the ranks of a distributed run know, each of its own shard.
-
-    Every rank calls the same methods in the same order.
-    """
-
-    @property
-    def rank(self) -> int:
-        """Number of this rank, from 0."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Number of ranks."""
-        ...
-
-    def owns(self, name: str) -> bool:
-        """Whether this rank speaks for its elements of a parameter: one replica of them does."""
-        ...
-
-    def shard(self, name: str) -> int:
-        """Return which part of a parameter lies here; equal on ranks that hold the same one."""
-        ...
-
-    def whole(self, names: Iterable[str]) -> Collective:
-        """Return the same ranks where every one of them holds some parameters whole."""
-        ...
-
-    def add(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the sum of the ranks' vectors, shape ``(k,)``, the same bits on every rank."""
-        ...
-
-    def largest(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the element-wise maximum of the ranks' vectors, shape ``(k,)``."""
-        ...
-
-    def gather(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the ranks' vectors of ``k`` numbers, shape ``(size, k)``."""
-        ...
-
-    def share(self, value: object) -> object:
-        """Return what rank 0 passed, on every rank."""
         ...
 
 
@@ -219,6 +174,8 @@ class Objective:
             (transforms, distributions), plain scalars by name.
         packages: versions of what computed the gradient, by name.
         collective: the ranks that hold the point together; ``None`` where it lies here whole.
+        contribution: ``f(rank)``: the gradient that one rank's loss alone adds to that of all; as
+            pure, and called on all ranks. ``None`` where ranks have no data of their own.
     """
 
     name: str
@@ -242,6 +199,7 @@ class Objective:
     structure: Mapping[str, Scalar] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     collective: Collective | None = None
+    contribution: Callable[[int], Evaluation] | None = None
 
     def __post_init__(self) -> None:
         """Check that there is something to differentiate."""
