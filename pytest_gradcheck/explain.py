@@ -22,6 +22,7 @@ _LEAST_NAME = 12
 _SUBJECTS = 48  # columns
 _REASONS = {
     "structure": "cannot be compared with its baseline: the structure changed",
+    "policy": "cannot be compared with its baseline: the precision policy changed",
     "point": "cannot be compared with its baseline: the starting point moved",
 }
 _CHANGE = re.compile(

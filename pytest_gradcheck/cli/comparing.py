@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pair", "Status", "compared"]
 
-Status = Literal["same", "moved", "drift", "structure", "point", "added", "removed"]
+Status = Literal["same", "moved", "drift", "structure", "policy", "point", "added", "removed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,6 @@ def _judged(label: str, was: Measurement, now: Measurement, min_drift: float | N
     result = compare(now, baseline, min_drift=min_drift)
     status: Status = "moved" if result.findings else "same"
     if result.outcome == "failed":
-        known: dict[str, Status] = {"structure": "structure", "point": "point"}
+        known: dict[str, Status] = {"structure": "structure", "policy": "policy", "point": "point"}
         status = known.get(result.reason, "drift")
     return Pair(label=label, status=status, old=was, new=now, result=result)
