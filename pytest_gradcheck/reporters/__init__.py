@@ -18,6 +18,7 @@ from pytest_gradcheck.records import Scalar, SeriesVerdict, Verdict
 from pytest_gradcheck.reporters.offer import Coverage, Offer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Self
 
@@ -29,6 +30,7 @@ __all__ = [
     "ReportEntry",
     "check_suffix",
     "write_report",
+    "write_reports",
 ]
 
 SCHEMA_VERSION = 1
@@ -36,6 +38,7 @@ SUFFIXES = (".json", ".jsonl", ".md", ".html", ".pkl", ".codequality.json")
 
 BaselineStatus = Literal["compared", "recorded", "withheld", "missing", "unreadable", "off"]
 
+_WHOLE = (".json", ".jsonl", ".pkl")  # hold everything, and are written together
 _DRIFTED = ("drift", "structure", "point")
 
 
@@ -201,38 +204,56 @@ def write_report(path: Path, report: Report, *, top: int = 20) -> None:
     Raises:
         UsageError: the format is unknown, or the file cannot be written; it is as before.
     """
+    for problem in write_reports([path], report, top=top).values():
+        raise UsageError(problem)
+
+
+def write_reports(paths: Sequence[Path], report: Report, *, top: int = 20) -> dict[Path, str]:
+    """Write a report into several files, each in the format that its path asks for.
+
+    Args:
+        paths: of the files; their folders must exist.
+        report: what to write.
+        top: the most rows in a table of elements.
+
+    Returns:
+        Why files could not be written, which are as before; the others are.
+
+    Raises:
+        UsageError: a format is unknown; nothing was written.
+    """
     from pytest_gradcheck.atomic import replace_file
 
-    data = _render(check_suffix(path), report, top)
-    try:
-        replace_file(path, data)
-    except OSError as error:
-        msg = f"the report {path} cannot be written: {error.strerror or error}"
-        raise UsageError(msg) from None
+    formats = {path: check_suffix(path) for path in paths}
+    whole = {path: suffix for path, suffix in formats.items() if suffix in _WHOLE}
+    failed: dict[Path, OSError] = {}
+    if whole:
+        from pytest_gradcheck.reporters.machine import write_machine
+
+        failed |= write_machine(report, whole)
+    for path, suffix in formats.items():
+        if path not in whole:
+            try:
+                replace_file(path, _render(suffix, report, top).encode("utf-8", "backslashreplace"))
+            except OSError as error:
+                failed[path] = error
+    return {
+        path: f"the report {path} cannot be written: {failed[path].strerror or failed[path]}"
+        for path in paths
+        if path in failed
+    }
 
 
-def _render(suffix: str, report: Report, top: int) -> bytes:
-    """Return the content of a report file; only the module of its format is loaded."""
-    if suffix == ".json":
-        from pytest_gradcheck.reporters.as_json import json_text
-
-        return json_text(report).encode()
-    if suffix == ".jsonl":
-        from pytest_gradcheck.reporters.as_jsonl import jsonl_text
-
-        return jsonl_text(report).encode()
+def _render(suffix: str, report: Report, top: int) -> str:
+    """Return the text of a report for people; only the module of its format is loaded."""
     if suffix == ".codequality.json":
         from pytest_gradcheck.reporters.codequality import codequality_text
 
-        return codequality_text(report).encode()
-    if suffix == ".pkl":
-        from pytest_gradcheck.reporters.as_pickle import pickle_bytes
-
-        return pickle_bytes(report)
+        return codequality_text(report)
     if suffix == ".html":
         from pytest_gradcheck.reporters.html import html_text
 
-        return html_text(report, top=top).encode("utf-8", "backslashreplace")
+        return html_text(report, top=top)
     from pytest_gradcheck.reporters.markdown import markdown_text
 
-    return markdown_text(report, top=top).encode("utf-8", "backslashreplace")
+    return markdown_text(report, top=top)

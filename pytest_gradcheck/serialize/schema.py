@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from pytest_gradcheck.errors import UsageTypeError
+from pytest_gradcheck.serialize.columns import FORMS
 from pytest_gradcheck.serialize.text import SCHEMA, Baseline
 
 __all__ = ["baseline_schema", "json_schema"]
@@ -57,6 +58,8 @@ def json_schema(cls: type, *, title: str, finite: bool = False) -> dict[str, Any
 
 def _of(hint: Any, found: dict[str, Any], *, finite: bool) -> dict[str, Any]:  # noqa: ANN401, PLR0911 - any hint, a kind each
     """Return the schema of a type hint, adding those of the classes in it to `found`."""
+    if hint in FORMS:
+        return _of(FORMS[hint].shape, found, finite=finite)
     origin, args = get_origin(hint), get_args(hint)
     if isinstance(hint, type) and is_dataclass(hint):
         if hint.__name__ not in found:
