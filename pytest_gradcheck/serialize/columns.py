@@ -6,15 +6,12 @@ Requirements:
 
 from __future__ import annotations
 
-import base64
-import binascii
-import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from pytest_gradcheck.records import Element, ParameterStats, PointStats, Sketch
+from pytest_gradcheck.records import Element, ParameterStats, PointStats
 from pytest_gradcheck.records.replicates import ParameterReplicates
 from pytest_gradcheck.serialize.forms import (
     HistogramColumns,
@@ -23,11 +20,18 @@ from pytest_gradcheck.serialize.forms import (
     PointColumns,
     ReplicateColumns,
 )
-from pytest_gradcheck.serialize.leaves import Mismatch, refuse
+from pytest_gradcheck.serialize.leaves import refuse
+from pytest_gradcheck.serialize.rows import (
+    MISSING,
+    decoded,
+    encoded,
+    parted,
+    rows_of,
+    sketches_of,
+    uneven,
+)
 
 __all__ = ["FORMS", "Form"]
-
-_NONE = -1  # the length of a row that is not there
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def _columns(parameters: Sequence[ParameterStats]) -> ParameterColumns:
         top_where=where if any(where) else (),
         nonfinite_of=tuple([i for i, _ in bad]),
         nonfinite=tuple([index for _, index in bad]),
-        sketch=_sketch_rows([p.sketch for p in parameters]),
+        sketch=parted([p.sketch for p in parameters]),
     )
 
 
@@ -90,9 +94,9 @@ def _parameters(columns: ParameterColumns) -> tuple[ParameterStats, ...]:
     top = _grouped(columns.top_of, elements, count)
     positions = _column(columns, "nonfinite", len(columns.nonfinite_of))
     bad = _grouped(columns.nonfinite_of, positions, count)
-    cut, sketches = set(columns.disconnected), _sketches(columns.sketch)
+    cut, sketches = set(columns.disconnected), sketches_of(columns.sketch)
     if len(sketches) != count:
-        _uneven("sketch", len(sketches), count)
+        uneven("sketch", len(sketches), count)
     return tuple(
         [
             ParameterStats(
@@ -112,17 +116,17 @@ def _point(point: PointStats) -> PointColumns:
     """Return the form of a point."""
     return PointColumns(
         dtypes=point.dtypes,
-        sketches=_sketch_rows(point.sketches),
-        values=None if point.values is None else _text(point.values),
+        sketches=parted(point.sketches),
+        values=None if point.values is None else encoded(point.values),
     )
 
 
 def _point_of(form: PointColumns) -> PointStats:
     """Return the point of a form."""
-    sketches = _sketches(form.sketches)
+    sketches = sketches_of(form.sketches)
     if None in sketches:
-        refuse("a sketch of every parameter", _NONE)
-    values = None if form.values is None else _numbers(form.values)
+        refuse("a sketch of every parameter", MISSING)
+    values = None if form.values is None else decoded(form.values)
     return PointStats(dtypes=form.dtypes, sketches=tuple(filter(None, sketches)), values=values)
 
 
@@ -134,7 +138,10 @@ def _replicates(parameter: ParameterReplicates) -> ReplicateColumns:
         mean_norm=parameter.mean_norm,
         variance=parameter.variance,
         norms=parameter.norms,
-        sketches=_parted(parameter.sketches),
+        sketches=Parted(
+            sizes=tuple(map(len, parameter.sketches)),
+            numbers=encoded([*chain.from_iterable(parameter.sketches)]),
+        ),
     )
 
 
@@ -146,7 +153,7 @@ def _replicates_of(form: ReplicateColumns) -> ParameterReplicates:
         mean_norm=form.mean_norm,
         variance=form.variance,
         norms=form.norms,
-        sketches=tuple(row or () for row in _rows(form.sketches)),
+        sketches=tuple(row or () for row in rows_of(form.sketches)),
     )
 
 
@@ -174,58 +181,6 @@ def _histograms_of(columns: HistogramColumns) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _sketch_rows(sketches: Iterable[Sketch | None]) -> Parted:
-    """Return a row of each sketch: its norm, then its numbers."""
-    return _parted([None if one is None else (one.norm, *one.values) for one in sketches])
-
-
-def _sketches(parted: Parted) -> list[Sketch | None]:
-    """Return the sketches that rows hold."""
-    rows = list(_rows(parted))
-    if () in rows:
-        refuse("the norm of a sketch", [])
-    return [None if row is None else Sketch(norm=row[0], values=row[1:]) for row in rows]
-
-
-def _parted(rows: Sequence[Sequence[float] | None]) -> Parted:
-    """Return rows of numbers, packed."""
-    return Parted(
-        sizes=tuple([_NONE if row is None else len(row) for row in rows]),
-        numbers=_text(chain.from_iterable([row for row in rows if row])),
-    )
-
-
-def _rows(parted: Parted) -> Iterator[tuple[float, ...] | None]:
-    """Yield the rows of packed numbers."""
-    numbers = _numbers(parted.numbers)
-    whole = sum(size for size in parted.sizes if size > 0)
-    if whole != len(numbers):
-        _uneven("numbers", len(numbers), whole)
-    start = 0
-    for size in parted.sizes:
-        yield None if size < 0 else numbers[start : start + size]
-        start += max(size, 0)
-
-
-def _text(numbers: Iterable[float]) -> str:
-    """Return numbers, NaN and Inf among them, as base64 of little-endian float64."""
-    flat = tuple(numbers)
-    try:
-        data = struct.pack(f"<{len(flat)}d", *flat)
-    except struct.error:
-        refuse("numbers", flat)
-    return base64.b64encode(data).decode("ascii")
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    """Return the numbers that `_text` turned into text."""
-    try:
-        data = base64.b64decode(text, validate=True)
-        return struct.unpack(f"<{len(data) // 8}d", data)
-    except (binascii.Error, ValueError, struct.error):
-        refuse("base64 of little-endian float64", text)
-
-
 def _counts(column: Sequence[int]) -> tuple[int, ...]:
     """Return a column, empty where it holds nothing but zeros."""
     return tuple(column) if any(column) else ()
@@ -237,7 +192,7 @@ def _column(columns: object, name: str, count: int, *default: object) -> Sequenc
     if default and not column:
         return default * count
     if len(column) != count:
-        _uneven(name, len(column), count)
+        uneven(name, len(column), count)
     return column
 
 
@@ -249,12 +204,6 @@ def _grouped(owners: Sequence[int], parts: Iterable[Any], count: int) -> Mapping
             refuse(f"the number of one of {count} parameters", owner)
         found.setdefault(owner, []).append(part)
     return found
-
-
-def _uneven(name: str, found: int, expected: int) -> None:
-    """Raise the mismatch of a column that is too long or too short."""
-    msg = f"{name} has {found} values where there must be {expected}"
-    raise Mismatch(msg)
 
 
 FORMS: Mapping[Any, Form] = {

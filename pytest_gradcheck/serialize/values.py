@@ -117,7 +117,7 @@ def _codec(hint: Any, *, real: bool = False) -> Codec:  # noqa: ANN401 - a type 
 
 def _formed(form: Form, *, real: bool) -> Codec:
     """Write the values of a type in another form."""
-    codec = _codec(form.shape, real=real)
+    codec = _codec(cast("Any", form.shape), real=real)
 
     def encode(value: object) -> object:
         if form.several and not isinstance(value, tuple):
