@@ -9,7 +9,9 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from pytest_gradcheck.errors import UsageTypeError
+from pytest_gradcheck.records import SeriesBaseline
 from pytest_gradcheck.serialize.columns import FORMS
+from pytest_gradcheck.serialize.series import KIND
 from pytest_gradcheck.serialize.text import SCHEMA, Baseline
 
 __all__ = ["baseline_schema", "json_schema"]
@@ -37,6 +39,13 @@ def baseline_schema() -> dict[str, Any]:
     """Return the JSON Schema of a baseline file, in which every number is finite."""
     schema = json_schema(Baseline, title=SCHEMA, finite=True)
     schema["properties"]["schema"] = {"const": SCHEMA}
+    series = _of(SeriesBaseline, schema["$defs"], finite=True)
+    kept = schema["$defs"]["SeriesBaseline"]
+    del kept["properties"]["packages"]  # the file's environment has them
+    kept["properties"] = {"kind": {"const": KIND}, **kept["properties"]}
+    kept["required"] = ["kind", *kept["required"]]
+    entries = schema["properties"]["entries"]
+    entries["additionalProperties"] = {"anyOf": [entries["additionalProperties"], series]}
     return schema
 
 
