@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import warnings
@@ -130,14 +131,8 @@ class Watching:
         stored = of_kind(self._run.shelf.find(address), SeriesBaseline, address)
         if isinstance(stored, SeriesBaseline):
             result = compare_series(series, stored, min_drift=held.min_drift)
-            verdict = SeriesVerdict(
-                name=verdict.name,
-                series=series,
-                results=(*verdict.results, result),
-                baseline=stored,
-                limits=verdict.limits,
-                next_steps=verdict.next_steps,
-            )
+            results = (*verdict.results, result)
+            verdict = dataclasses.replace(verdict, results=results, baseline=stored)
         settled = partial(
             settle,
             verdict,

@@ -92,7 +92,7 @@ def test_show_lists_entries_and_parameters(project: Project) -> None:
     code, said, _ = project.call("show", "tests", "two*[1]", "--json")
     (one,) = json.loads(said)
     assert one["key"] == "test_two[1]"
-    assert one["measurement"]["native"]["parameters"][0]["name"] == "w"
+    assert one["measurement"]["native"]["parameters"]["name"] == ["w", "b"]
     code, _, wrong = project.call("show", "tests", "nothing")
     assert (code, "none of the 4 entries in tests is 'nothing'" in wrong) == (2, True)
     code, _, wrong = project.call("show", "nowhere")
