@@ -333,9 +333,9 @@ fold(const Py_buffer *view, uint64_t start, int is_signed, int64_t *lanes, int w
     }
 }
 
-/* Return the 32 values of a sketch from its lanes, each below 2**63. */
-static PyObject *
-values_of(const int64_t *lanes, Py_ssize_t count, int exponent)
+/* Fill in the 32 values of a sketch from its lanes, each below 2**63. */
+static void
+finish(const int64_t *lanes, Py_ssize_t count, int exponent, double *values)
 {
     double size = 0.0;
     uint64_t sums[ROWS] = {0}, lows[ROWS] = {0};
@@ -355,20 +355,28 @@ values_of(const int64_t *lanes, Py_ssize_t count, int exponent)
         project(high, count, sums);
         project(low, count, lows);
     }
-    PyObject *values = PyTuple_New(ROWS);
-    for (int row = 0; values != NULL && row < ROWS; row++) {
+    for (int row = 0; row < ROWS; row++) {
         double sum = (double)(int64_t)sums[row];
         if (!fits) { /* both are exact, so that only their sum is rounded */
             sum = sum * 4294967296.0 + (double)(int64_t)lows[row];
         }
-        PyObject *value = PyFloat_FromDouble(ldexp(sum, exponent - STEP_BITS) / sqrt((double)ROWS));
+        values[row] = ldexp(sum, exponent - STEP_BITS) / sqrt((double)ROWS);
+    }
+}
+
+static PyObject *
+tuple_of(const double *values)
+{
+    PyObject *tuple = PyTuple_New(ROWS);
+    for (int row = 0; tuple != NULL && row < ROWS; row++) {
+        PyObject *value = PyFloat_FromDouble(values[row]);
         if (value == NULL) {
-            Py_CLEAR(values);
+            Py_CLEAR(tuple);
             break;
         }
-        PyTuple_SetItem(values, row, value);
+        PyTuple_SetItem(tuple, row, value);
     }
-    return values;
+    return tuple;
 }
 
 PyDoc_STRVAR(fold_doc, "fold(values, start, signed, lanes, step_magic, square_magic)\n--\n\n"
@@ -416,16 +424,17 @@ PyDoc_STRVAR(project_doc, "project(lanes, exponent)\n--\n\n"
 static PyObject *
 py_project(PyObject *module, PyObject *args)
 {
-    PyObject *target, *values;
+    PyObject *target;
     Py_buffer view;
     int exponent;
+    double values[ROWS];
     (void)module;
     if (!PyArg_ParseTuple(args, "Oi", &target, &exponent) || integers(target, 0, &view) < 0) {
         return NULL;
     }
-    values = values_of(view.buf, view.shape[0], exponent);
+    finish(view.buf, view.shape[0], exponent, values);
     PyBuffer_Release(&view);
-    return values;
+    return tuple_of(values);
 }
 
 PyDoc_STRVAR(reduce_doc, "reduce(values, width)\n--\n\n"
@@ -436,12 +445,13 @@ PyDoc_STRVAR(reduce_doc, "reduce(values, width)\n--\n\n"
 static PyObject *
 py_reduce(PyObject *module, PyObject *args)
 {
-    PyObject *object, *values;
+    PyObject *object, *sketch;
     Py_buffer view;
     Survey found = {0};
     Sums sums = {0};
-    int width, exponent;
+    int width, exponent, usable;
     int64_t lanes[LANES] = {0};
+    double peak, values[ROWS];
     (void)module;
     if (!PyArg_ParseTuple(args, "Oi", &object, &width) || floats(object, &view) < 0) {
         return NULL;
@@ -452,21 +462,26 @@ py_reduce(PyObject *module, PyObject *args)
         PyBuffer_Release(&view);
         return NULL;
     }
-    double peak = survey(&view, &found);
+    Py_BEGIN_ALLOW_THREADS
+    peak = survey(&view, &found);
     (void)frexp(peak, &exponent);
-    if (found.nonfinite || exponent < -PLAIN || exponent > PLAIN) {
-        PyBuffer_Release(&view);
+    usable = !found.nonfinite && exponent >= -PLAIN && exponent <= PLAIN;
+    if (usable) {
+        sums.step_magic = ldexp(MAGIC, exponent - STEP_BITS);
+        sums.square_magic = ldexp(MAGIC, 2 * exponent - SQUARE_BITS);
+        fold(&view, 0, view.shape[0] > LANES, lanes, width, &sums);
+        finish(lanes, width, exponent, values);
+    }
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&view);
+    if (!usable) {
         Py_RETURN_NONE;
     }
-    sums.step_magic = ldexp(MAGIC, exponent - STEP_BITS);
-    sums.square_magic = ldexp(MAGIC, 2 * exponent - SQUARE_BITS);
-    fold(&view, 0, view.shape[0] > LANES, lanes, width, &sums);
-    PyBuffer_Release(&view);
-    values = values_of(lanes, width, exponent);
-    if (values == NULL) {
+    sketch = tuple_of(values);
+    if (sketch == NULL) {
         return NULL;
     }
-    return Py_BuildValue("dniNLLLL", peak, found.zeros, exponent, values,
+    return Py_BuildValue("dniNLLLL", peak, found.zeros, exponent, sketch,
                          (long long)sums.squares_high, (long long)sums.squares_low,
                          (long long)sums.steps_high, (long long)sums.steps_low);
 }

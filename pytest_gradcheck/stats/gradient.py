@@ -29,7 +29,7 @@ from pytest_gradcheck.stats.components import component_stats
 from pytest_gradcheck.stats.fold import GROUP
 from pytest_gradcheck.stats.joined import joined, joined_sketches, owned
 from pytest_gradcheck.stats.largest import Largest
-from pytest_gradcheck.stats.once import reduced_at_once, sketch_at_once
+from pytest_gradcheck.stats.once import reduced_at_once, sketches_at_once
 from pytest_gradcheck.stats.project import finished
 from pytest_gradcheck.stats.totals import CHUNK, Reduced, folded
 
@@ -53,11 +53,7 @@ def gradient_stats(
     views = [evaluation.grads[name] for name in point]
     largest = Largest(top)
     there = [(i, view) for i, view in enumerate(views) if view is not None]
-    done: dict[int, Reduced] = {}
-    for i, view in there:
-        found = reduced_at_once(view, i, largest)
-        if found is not None:
-            done[i] = found
+    done = reduced_at_once(dict(there), largest)
     rest = [(i, view) for i, view in there if i not in done]
     done |= small_stats([(i, view) for i, view in rest if together(view)], largest)
     done.update(_large_stats([(i, view) for i, view in rest if i not in done], largest))
@@ -129,11 +125,7 @@ def point_stats(
         UsageError: the norm of a parameter is beyond float64.
     """
     views = list(point.items())
-    found = {
-        i: sketch
-        for i, (_, view) in enumerate(views)
-        if (sketch := sketch_at_once(view)) is not None
-    }
+    found = sketches_at_once(dict(enumerate(point.values())))
     found |= small_sketches(
         [(i, view) for i, (_, view) in enumerate(views) if i not in found and together(view)]
     )

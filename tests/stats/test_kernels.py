@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_gradcheck.point import NumpyView
-from pytest_gradcheck.stats import kernels
-from pytest_gradcheck.stats.gradient import parameter_stats
+from pytest_gradcheck.records import Evaluation
+from pytest_gradcheck.stats import kernels, once
+from pytest_gradcheck.stats.gradient import gradient_stats, parameter_stats
 from pytest_gradcheck.stats.largest import Largest
 from pytest_gradcheck.stats.sketch import sketch
 
@@ -111,6 +112,17 @@ def test_the_largest_of_nearly_equal_elements() -> None:
     largest = Largest(5)
     largest.add(0, 0, values, float(values.max()))
     assert [i for i, _ in largest.by_owner()[0]] == [7, 2000, 0, 1, 2]
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many parameters reduced in several threads must give what one thread gives."""
+    rng = np.random.default_rng(0)
+    views = {str(i): NumpyView(rng.standard_normal(50 + 997 * i)) for i in range(40)}
+    evaluation = Evaluation(value=0.0, grads=views)
+    expected = gradient_stats(evaluation, views, top=20)
+    monkeypatch.setattr(once, "_threads", lambda: 4)
+    monkeypatch.setattr(once, "_SHARED", 0)
+    assert gradient_stats(evaluation, views, top=20) == expected
 
 
 @pytest.mark.parametrize(
