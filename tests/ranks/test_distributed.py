@@ -107,6 +107,16 @@ def test_everything_comes_back(pool: RankPool, how: str) -> None:
     assert pool.run(jobs.user_state, Case(how=how, normed=how == "ddp"), ranks=2) == [True, True]
 
 
+@pytest.mark.parametrize("how", ["ddp", "fsdp"])
+def test_a_gradient_takes_one_exchange(pool: RankPool, how: str) -> None:
+    """Whatever is to be known of a gradient must travel in one operation, on every rank."""
+    expected = {"gradient": 1, "sample": 1, "point": 1, "step": 1}
+    if how == "ddp":
+        expected["float64"] = 2  # which parameters are reached, and the gradients themselves
+    for found in pool.run(jobs.exchanges, Case(how=how, components=True), ranks=2):
+        assert found == expected
+
+
 def test_float64_leaves_the_all_reduce_in_place(pool: RankPool) -> None:
     """Parameters that were float64 for a while must still have their gradients exchanged."""
     for before, after in pool.run(jobs.around_float64, ranks=2):
