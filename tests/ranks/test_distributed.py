@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck import Measurement
 
-# 4 ranks and rows of 5 and 3: some ranks hold more than others, and some hold nothing.
-WAYS = [("ddp", 2), ("ddp", 4), ("fsdp", 2), ("fsdp", 4), ("columns", 2), ("hybrid", 4)]
+# 4 ranks, rows of 5 and 3: some ranks hold more than others, and some hold nothing.
+WAYS = [
+    ("ddp", 2),
+    ("ddp", 4),
+    ("fsdp", 2),
+    ("fsdp", 4),
+    ("columns", 2),
+    ("columns", 4),
+    ("hybrid", 4),
+]
 
 
 @pytest.fixture(scope="module")
