@@ -44,7 +44,7 @@ def _lines(report: Report, stories: int, rows: int) -> Iterator[str]:
     said = ", ".join(f"{n} {name}" for name, n in counts.items() if n or name == "checked")
     yield f"### Gradients: {'passed' if report.passed else 'FAILED'}"
     yield ""
-    yield f"{said}; {report.seconds:.2f} s in the models"
+    yield f"{said}; {report.seconds:.2f} s of gradient work"
     yield ""
     bad = _worst(report.entries)
     yield from table(["call", "what", "norm", "was", "probable cause"], map(_row, bad[:rows]))

@@ -94,9 +94,15 @@ def _name(entry: ReportEntry) -> str:
 
 
 def _warnings(entries: Iterable[ReportEntry]) -> list[str]:
-    """Return what deserves a look, each warning once for a test however many calls it has."""
-    lines = (f"{e.node_id}: {text}" for e in entries for text in e.warnings)
-    return list(dict.fromkeys(lines))
+    """Return what deserves a look, each warning once, however many tests give it."""
+    found: dict[str, dict[str, None]] = {}
+    for entry in entries:
+        for text in entry.warnings:
+            found.setdefault(text, {})[entry.node_id] = None
+    return [
+        f"{next(iter(tests))}{f' and {len(tests) - 1} more' if len(tests) > 1 else ''}: {text}"
+        for text, tests in found.items()
+    ]
 
 
 def _reasons(entries: Iterable[ReportEntry], status: str) -> list[str]:
