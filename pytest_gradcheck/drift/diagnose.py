@@ -108,7 +108,11 @@ def _components(case: _Case) -> list[str]:
         return []
     factor, by_value = now.norm / was.norm, now.value / was.value if was.value else math.nan
     if abs(by_value - factor) <= FITS * abs(factor - 1.0):
-        return [f"component {now.name} x{factor:.6g}, {others} unchanged: a weight changed?"]
+        n = round(factor)
+        batch = math.isclose(factor, n, rel_tol=EQUAL) and n in _sizes(case)
+        meaning = f", or, {n} being the batch size, a mean became a sum" if batch else ""
+        said = f"component {now.name} x{factor:.6g}, {others} unchanged"
+        return [f"{said}: a weight changed{meaning}?"]
     if abs(by_value - 1.0) <= FITS * abs(factor - 1.0):
         said = f"gradient of component {now.name} changed (norm x{factor:.6g}), its value did not"
         return [f"{said}; {others} unchanged"]
@@ -149,14 +153,18 @@ def _meaning(factor: float, case: _Case) -> str:
 
 def _named(n: int, case: _Case) -> str:
     """Say what in the test has that size."""
-    sizes = {int(size) for size in re.findall(r"[(](\d+)", str(case.facts.get("data", "")))}
     if n == case.facts.get("ranks"):
         return "the number of ranks, "
-    if n in sizes:
+    if n in _sizes(case):
         return "the batch size, "
     if n == len(case.now.components):
         return "the number of components, "
     return "batch size, accumulation steps? "
+
+
+def _sizes(case: _Case) -> set[int]:
+    """Return the first sizes of the data that the test was seen to use."""
+    return {int(size) for size in re.findall(r"[(](\d+)", str(case.facts.get("data", "")))}
 
 
 def _single(case: _Case) -> list[str]:

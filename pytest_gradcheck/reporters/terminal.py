@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pytest_gradcheck.reporters.story import cause_of
 from pytest_gradcheck.wording import wrapped
 
 if TYPE_CHECKING:
@@ -82,9 +83,8 @@ def _summary(report: Report) -> str:
 
 
 def _drifted(entry: ReportEntry) -> str:
-    """Return the name of a call that drifted, with the probable cause where one is known."""
-    results = entry.verdict.results if entry.verdict else ()
-    cause = next((sentence for one in results for sentence in one.diagnosis), "")
+    """Return the name of a call that drifted, with the probable cause or its first finding."""
+    cause = cause_of(entry) if entry.verdict else ""
     return f"{_name(entry)}: {cause}" if cause else _name(entry)
 
 
