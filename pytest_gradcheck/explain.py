@@ -24,6 +24,7 @@ _COMPONENT = "component "
 _SUBJECTS = 48  # columns
 _REASONS = {
     "structure": "cannot be compared with its baseline: the structure changed",
+    "policy": "cannot be compared with its baseline: the precision policy changed",
     "point": "cannot be compared with its baseline: the starting point moved",
 }
 _CHANGE = re.compile(

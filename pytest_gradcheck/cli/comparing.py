@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pair", "Status", "compared"]
 
-Status = Literal["same", "moved", "drift", "structure", "point", "added", "removed"]
+Status = Literal["same", "moved", "drift", "structure", "policy", "point", "added", "removed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def _judged(label: str, was: Kept, now: Kept, min_drift: float | None) -> Pair:
     result = _result(was, now, min_drift)
     status: Status = "moved" if result.findings else "same"
     if result.outcome == "failed":
-        known: dict[str, Status] = {"structure": "structure", "point": "point"}
+        known: dict[str, Status] = {"structure": "structure", "policy": "policy", "point": "point"}
         status = known.get(result.reason, "drift")
     return Pair(label=label, status=status, old=was, new=now, result=result)
 

@@ -12,6 +12,7 @@ Requirements:
 
 from __future__ import annotations
 
+from pytest_gradcheck.records.collective import Collective
 from pytest_gradcheck.records.gradient import (
     ComponentStats,
     Disagreement,
@@ -32,7 +33,6 @@ from pytest_gradcheck.records.measurement import (
 from pytest_gradcheck.records.noise import Noise, TierNoise
 from pytest_gradcheck.records.objective import (
     ArrayView,
-    Collective,
     ComponentEvaluation,
     Evaluation,
     Jitter,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from pytest_gradcheck.records import Scalar, SeriesVerdict, Verdict
+from pytest_gradcheck.records import Measurement, Scalar, SeriesVerdict, Verdict
 from pytest_gradcheck.reporters.offer import Coverage, Offer
 from pytest_gradcheck.reporters.writing import SUFFIXES, check_suffix, write_report, write_reports
 
@@ -29,7 +29,7 @@ SCHEMA_VERSION = 1
 
 BaselineStatus = Literal["compared", "recorded", "withheld", "missing", "unreadable", "off"]
 
-_DRIFTED = ("drift", "structure", "point")
+_DRIFTED = ("drift", "structure", "policy", "point")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +75,12 @@ class ReportEntry:
     def title(self) -> str:
         """The test, and the name of the call where it has one."""
         return f"{self.node_id}::{self.name}" if self.name else self.node_id
+
+    @property
+    def walked(self) -> float:
+        """Relative distance of the entry to record, or to offer, to the one that it replaces."""
+        entry = self.offer.entry if self.offer else None
+        return entry.walked if isinstance(entry, Measurement) else 0.0
 
     @property
     def gradients(self) -> Verdict | None:

@@ -70,18 +70,22 @@ def entry_content(entry: ReportEntry, convert: Callable[[object], Any]) -> dict[
         "file": entry.file,
         "key": entry.key,
         "offer": convert(entry.offer) if entry.offer else None,
-        **_told(verdict, entry.seconds),
+        **_told(verdict, entry.seconds, entry.walked),
         "verdict": convert(verdict) if verdict else None,
     }
 
 
-def _told(verdict: Verdict | SeriesVerdict | None, seconds: float) -> dict[str, Any]:
+def _told(verdict: Verdict | SeriesVerdict | None, seconds: float, walked: float) -> dict[str, Any]:
     """Return what was asked of a call and the numbers it led to; of a series, every step's too."""
     if verdict is None:
         return {"config": {}, "metrics": {}, "per_replicate": [], "tables": []}
     if isinstance(verdict, SeriesVerdict):
         return series_content(verdict)
     metrics = {**_metrics(verdict.measurement), "seconds": seconds}
+    if walked:
+        metrics["walked"] = walked
+    if verdict.baseline and verdict.baseline.walked:
+        metrics["baseline.walked"] = verdict.baseline.walked
     return {
         "config": _config(verdict),
         "metrics": metrics,
@@ -102,6 +106,7 @@ def _config(verdict: Verdict) -> dict[str, Any]:
         "limits": dict(verdict.limits),
         "facts": dict(measurement.facts),
         "structure": dict(measurement.structure),
+        "policy": dict(measurement.policy),
         "packages": dict(measurement.packages),
     }
 

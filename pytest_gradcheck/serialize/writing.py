@@ -68,6 +68,7 @@ def entry_of(measurement: Measurement) -> Entry:
         seed=measurement.seed,
         walked=three(measurement.walked),
         structure=measurement.structure,
+        policy=measurement.policy,
         facts=measurement.facts,
         total=_total(native),
         shadow=_total(shadow) if shadow else None,
@@ -204,6 +205,7 @@ def _refuse_nonfinite(measurement: Measurement) -> None:
     plain: Mapping[str, object] = {
         **measurement.facts,
         **measurement.structure,
+        **measurement.policy,
         **measurement.allowances,
         **measurement.shadow_allowances,
         "walked": measurement.walked,

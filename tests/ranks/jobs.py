@@ -11,11 +11,14 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pytest_gradcheck import check_gradients, measure_gradients, record_gradients
+from pytest_gradcheck.backends import objective
+from pytest_gradcheck.stats import gradient_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_gradcheck import Measurement
+    from pytest_gradcheck.records import GradientStats
 
 BATCH = 8
 LIMITS: dict[str, Any] = {"samples": 2}
@@ -63,6 +66,8 @@ def build(  # noqa: C901 - one line for each fault
         model = spread(model, case)
     if case.how in {"ddp", "fsdp", "hybrid"}:
         part = slice(rank * BATCH // size, (rank + 1) * BATCH // size)
+        if case.fault == "same data":
+            part = slice(BATCH // size)
         inputs, targets = inputs[part], targets[part]
 
     def loss() -> Any:
@@ -83,6 +88,8 @@ def build(  # noqa: C901 - one line for each fault
             error = error * size
         if case.fault == "one rank scaled" and rank == 1:
             error = error * 1.01
+        if case.fault == "silent" and rank == 1:
+            error = error * 0.0
         if case.fault == "micro-batches":
             error = error + (model(inputs) - targets).square().mean()
         return {"fit": error, "size": 0.1 * out.abs().mean()} if case.components else error
@@ -183,6 +190,13 @@ def user_state(case: Case) -> bool:
     return all(torch.equal(a, b) for a, b in zip(before, snapshot(model), strict=True))
 
 
+def around_float64() -> list[GradientStats]:
+    """Return the gradient before and after one in float64."""
+    source = objective(*build(Case(how="ddp")))
+    evaluations = (source.value_and_grad(precision=p) for p in ("native", "float64", "native"))
+    return [gradient_stats(e, source.point, top=1) for e in evaluations][::2]
+
+
 def snapshot(model: nn.Module) -> list[torch.Tensor]:
     """Return a copy of everything that belongs to the user."""
     tensors = [t for p in model.parameters() for t in (p, p.grad) if t is not None]
@@ -197,7 +211,7 @@ def trains(case: Case) -> list[float]:
     losses = []
     for _ in range(3):
         if case.fault == "measured":
-            measure_gradients(model, loss)
+            record_gradients(model, loss, **LIMITS)
         optimizer.zero_grad()
         value = loss()
         value.backward()

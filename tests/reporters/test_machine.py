@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_gradcheck.records import Verdict
 from pytest_gradcheck.reporters import Report, ReportEntry, write_report, write_reports
 from pytest_gradcheck.reporters.as_json import json_text
+from pytest_gradcheck.reporters.offer import Offer
 from pytest_gradcheck.serialize import from_json
 from tests.measurements import measurement, verdict
 
@@ -96,6 +97,7 @@ def test_a_call_has_its_configuration_and_its_numbers() -> None:
         "limits": {"max_norm": "10.0"},
         "facts": {"data x": "float32[8, 6]", "frozen": 0},
         "structure": {"reduction": "mean"},
+        "policy": {},
         "packages": {"torch": "2.13.0"},
     }
     one = measurement(shadow=True)
@@ -228,3 +230,19 @@ def test_a_pickle_is_read_without_our_package(tmp_path: Path) -> None:
         [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "{'device': 'odd'}"
+
+
+def test_how_far_baselines_walk_is_a_number() -> None:
+    """The distance of an entry to its predecessor must be among the metrics, where it has one."""
+    stored = replace(measurement(), walked=0.0125)
+    entry = replace(
+        ReportEntry.of(
+            verdict(baseline=stored), node_id="t", outcome="failed", baseline="compared"
+        ),
+        offer=Offer(action="rewrite", entry=replace(measurement(), walked=0.5)),
+    )
+    (call,) = strict(json_text(Report(entries=(entry,))))["calls"]
+    assert (call["metrics"]["baseline.walked"], call["metrics"]["walked"]) == (0.0125, 0.5)
+    assert not {"walked", "baseline.walked"} & set(
+        strict(json_text(report(verdict(baseline=measurement()))))["calls"][0]["metrics"]
+    )

@@ -22,7 +22,7 @@ from pymc import pytensorf
 from pymc.model import core
 
 from pytest_gradcheck.backends._pymc import graph
-from pytest_gradcheck.backends._pymc.mode import choose, default, scope
+from pytest_gradcheck.backends._pymc.mode import choose, compiling, default, scope
 from pytest_gradcheck.backends._pymc.seeding import seeded
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.progress import working
@@ -129,7 +129,7 @@ class Program:
         """Compile the function that the samplers use."""
         wrt = _variables(model, self.names)
         options = {} if not self.held else {"grad_vars": list(wrt.values())}
-        with scope(self.choice.label), seeded(self.rngs, 0), model:
+        with compiling(self.choice.label), seeded(self.rngs, 0), model:
             try:
                 self._headline = model.logp_dlogp_function(
                     ravel_inputs=True,
@@ -164,7 +164,7 @@ class Program:
         wrt = dict(zip(self.names, self._inputs, strict=False))
         with (
             working(f"compiling the terms of '{self._label}'"),
-            scope(self.choice.label),
+            compiling(self.choice.label),
             seeded(self.rngs, 0),
             model,
         ):

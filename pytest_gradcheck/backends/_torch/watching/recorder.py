@@ -25,10 +25,10 @@ from pytest_gradcheck.backends._torch.watching.names import (
     parameters_of,
     rates_of,
 )
-from pytest_gradcheck.backends._torch.watching.norms import total
 from pytest_gradcheck.backends._torch.watching.pending import Pending
 from pytest_gradcheck.backends._torch.watching.since import Since
 from pytest_gradcheck.backends._torch.watching.taps import listening
+from pytest_gradcheck.backends._torch.watching.weights import Weights
 from pytest_gradcheck.series.rows import LoggedRow, Notebook, StepProbe, StepRow
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Recorder:
         self._names: dict[int, str] = {}
         self._counts = dict.fromkeys(watched.optimizers.values(), 0)
         self._rows: dict[int, StepRow] = {}
-        self._weights: dict[int, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
+        self._weights = Weights()
         self._open = False
         self._unseen = True
         self._deaf = False
@@ -155,7 +155,8 @@ class Recorder:
         self._since.gradients(row.values, parameters, self._names, optimizer)
         if self._updates and row.step % self._updates == 0:
             moved = [p for p in parameters if p.grad is not None and p.numel()]
-            self._weights[id(optimizer)] = moved, [p.detach().clone() for p in moved]
+            if moved:
+                self._weights.before(id(optimizer), moved)
 
     def stepped(self, optimizer: Optimizer) -> None:
         """Take what the step changed, and close it."""
@@ -168,12 +169,9 @@ class Recorder:
         row = self._rows.pop(id(optimizer), None)
         if row is None:
             return
-        moved, before = self._weights.pop(id(optimizer), ([], []))
-        if moved:
-            with torch.no_grad():
-                self._pending.add(row.values, ["weight"], total(before))
-                torch._foreach_sub_(before, [p.detach() for p in moved])
-                self._pending.add(row.values, ["update"], total(before))
+        change = self._weights.after(id(optimizer))
+        if change is not None:
+            self._pending.add(row.values, ["weight", "update"], change)
         self._close(source, row)
 
     def _row(self, source: str, optimizer: Optimizer) -> StepRow:
