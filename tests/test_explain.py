@@ -70,7 +70,10 @@ def test_a_flipped_sign_is_told_with_its_cause() -> None:
         "  drift       baseline -> now  distance  allowed  cosine",
         "    b                4 -> 4           2    1e-07      -1",
         "  cause: b: sign flipped",
-        "  cause: the loss is unchanged: look at the backward pass of b alone (detach, hooks, custom",
+        (
+            "  cause: the loss is unchanged: look at the backward pass of b alone "
+            "(detach, hooks, custom"
+        ),
         "    functions)",
         "  same packages as the baseline: numpy 2.0",
         AT,
