@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.cli.comparing import Pair, compared
-from pytest_gradcheck.cli.loading import chosen, from_path, norm_of
+from pytest_gradcheck.cli.loading import Item, chosen, from_path, norm_of
 from pytest_gradcheck.cli.output import coloured, line, number, print_json, table
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records import Measurement
@@ -50,21 +50,27 @@ def _sides(old: str, new: str | None) -> tuple[Mapping[str, Kept], Mapping[str, 
 
 
 def _named(old: Path, new: Path) -> tuple[Mapping[str, Kept], Mapping[str, Kept]]:
-    """Return what two paths hold; entries of files are known by their place below each path."""
-    sides = []
-    for path in (old, new):
-        found = {}
-        for item in from_path(path):
-            file = (
-                item.file if item.entry is not None or path.is_file() else _below(item.file, path)
-            )
-            label = item.key if path.is_file() and item.entry is None else f"{file}::{item.key}"
-            found[label] = item.kept
-        sides.append(found)
+    """Return what two paths hold.
+
+    Entries are known by their place below each folder, by their key alone in two files, and by
+    their place in the project where one side is a report, which is what it knows.
+    """
+    both = [(path, from_path(path)) for path in (old, new)]
+    reported = any(item.entry is not None for _, items in both for item in items)
+    sides = [{_label(i, path, reported): i.kept for i in items} for path, items in both]
     if sides[0] and sides[1] and not set(sides[0]) & set(sides[1]):
         msg = f"{old} and {new} have no entry in common"
         raise UsageError(msg)
     return sides[0], sides[1]
+
+
+def _label(item: Item, path: Path, reported: bool) -> str:  # noqa: FBT001 - a fact of both sides
+    """Return what an entry is known by on both sides."""
+    if reported:
+        return item.label
+    if path.is_file():
+        return item.key
+    return f"{_below(item.file, path)}::{item.key}"
 
 
 def _below(file: str, folder: Path) -> str:

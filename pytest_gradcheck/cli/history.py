@@ -63,7 +63,7 @@ class Step:
 def run(arguments: argparse.Namespace) -> int:
     """Print the history of each entry, oldest first."""
     path = Path(arguments.path)
-    files = [path] if path.suffix == ".json" else baseline_files([path])
+    files = [path] if path.suffix == ".json" else baseline_files([path])  # it may be gone
     steps = [
         step for file in files for step in _steps(file) if chosen(step.entry, arguments.select)
     ]

@@ -58,12 +58,12 @@ class Item:
 
 
 def from_path(path: Path) -> list[Item]:
-    """Return what a baseline file, a folder of baselines or a report holds.
+    """Return what a baseline file, a folder or a test module with baselines, or a report holds.
 
     Raises:
         UsageError: there is nothing there, or it cannot be read.
     """
-    if path.is_dir():
+    if path.is_dir() or path.suffix == ".py":
         files = baseline_files([path])
         return [item for file in files for item in from_file(file)]
     if not path.exists():
@@ -108,7 +108,7 @@ def from_report(report: Report) -> Iterator[Item]:
 
 
 def baseline_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the baseline files at or under some paths, sorted.
+    """Return the baseline files at or under some paths, or of test modules, sorted.
 
     Raises:
         UsageError: a path is not there, or no baselines are.
@@ -119,6 +119,8 @@ def baseline_files(paths: Sequence[Path]) -> list[Path]:
             found += store.find(path)
             if path.absolute().parent.name == store.FOLDER:  # of one test module
                 found += sorted(path.glob("*.json"))
+        elif path.suffix == ".py" and path.is_file():
+            found += sorted(store.locate(path, "any").parent.glob("*.json"))
         elif path.exists():
             found.append(path)
         else:

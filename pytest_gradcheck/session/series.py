@@ -23,6 +23,7 @@ from pytest_gradcheck.series.run import TrainingRun, refuse_nothing
 from pytest_gradcheck.session.addressing import address_of
 from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settle
 from pytest_gradcheck.session.ending import call_line
+from pytest_gradcheck.session.frames import message_width
 from pytest_gradcheck.session.ledger import Call, Found
 from pytest_gradcheck.session.marker import layers, series_options
 from pytest_gradcheck.session.offering import Offered, offered_by
@@ -152,7 +153,7 @@ class Watching:
     def _story(self, verdict: SeriesVerdict) -> str:
         """Return the message of a failure."""
         verbose = self._item.config.get_verbosity() > 0
-        return "\n".join(explain_series(verdict, verbose=verbose))
+        return "\n".join(explain_series(verdict, verbose=verbose, width=message_width()))
 
 
 def _several(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - one thing, or several

@@ -69,7 +69,7 @@ function verdictPart(data) {
     said.length ? [el("h3", {}, causes.length ? "Probable cause" : failed.length ? "What failed" : "What changed"), el("ul", { class: "causes" }, said.map((text) => el("li", {}, text)))] : null,
     hints.length && !(data.command && hints[0].includes("--grad-baseline-update")) ? el("p", {}, `What to do: ${hints[0]}.`) : null,
     data.command ? [el("p", { class: "label", id: "command" }, failed.length ? "To accept the change as the new baseline:" : "To record this call again:"), el("div", { class: "command" }, el("code", { "aria-labelledby": "command" }, data.command), copyButton(data.command))] : null,
-    (data.warnings || []).length ? [el("h3", {}, "Warnings"), el("ul", { class: "causes" }, data.warnings.map(([subject, text]) => el("li", {}, el("b", {}, subject), ` ${text}`)))] : null,
+    (data.warnings || []).length ? [el("h3", {}, "Warnings"), el("ul", { class: "causes care" }, data.warnings.map(([subject, text]) => el("li", {}, el("b", {}, subject), ` ${text}`)))] : null,
     (data.notes || []).length ? el("ul", { class: "notes" }, data.notes.map((text) => el("li", {}, text))) : null,
     data.story ? el("details", {}, el("summary", {}, "The message, as the terminal shows it"), el("pre", { tabindex: "0" }, data.story.join("\n"))) : null,
   );
