@@ -41,7 +41,7 @@ class CheckResult:
         outcome: ``passed``, ``failed`` or ``skipped``.
         findings: one for each line to show; for a passed check what it has to say anyway.
         reason: why it was skipped, or what kind of failure it is (``drift``, ``missing``,
-            ``structure``, ``point``, ``unreadable``).
+            ``structure``, ``policy``, ``point``, ``unreadable``).
         hints: what to do; the reader is shown one.
         diagnosis: the probable cause, in sentences; empty where nothing fits.
     """

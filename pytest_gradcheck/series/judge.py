@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.records import CheckResult, Finding, SeriesVerdict
+from pytest_gradcheck.records import CheckResult, Finding, Healthy, SeriesVerdict
 from pytest_gradcheck.series.observe import observations
 from pytest_gradcheck.series.rules import STEPS, Rule
 
@@ -40,6 +40,7 @@ def judge_series(
         series=series,
         results=results,
         limits=dict(limits or {}),
+        healthy=tuple(_healthy(rule, series) for rule in rules if series.matching(rule.metric)),
         next_steps=tuple(
             step
             for step in next_steps((r for r in rules if r.name in failed), series)
@@ -96,6 +97,13 @@ def _judged(rule: Rule, series: Series) -> CheckResult:
         findings=findings,
         reason="" if bad or not shown else "not healthy, not bad",
     )
+
+
+def _healthy(rule: Rule, series: Series) -> Healthy:
+    """Return the healthy range of a rule."""
+    low, high = (float(end) if math.isfinite(end) else None for end in rule.healthy)
+    names = tuple(metric.name for metric in series.matching(rule.metric))
+    return Healthy(rule=rule.name, observe=rule.observe, metrics=names, low=low, high=high)
 
 
 def _absent(rule: Rule, series: Series) -> CheckResult:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
+_FAR = 0.01  # relative distance to the entry before that is worth a word in the terminal
+
 
 def check(
     item: pytest.Item,
@@ -119,9 +121,11 @@ def _moved(verdict: Verdict) -> list[str]:
 
 
 def _sees(entry: Measurement) -> str:
-    """Return the smallest drift that a new baseline can see."""
+    """Return the smallest drift that a new baseline can see, and how far it is from the old one."""
     smallest, name = sensitivity(entry)
     seen = f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
+    if entry.walked >= _FAR:
+        seen += f"; walked {entry.walked:.3g} from the entry it replaces"
     if entry.replicates is None or entry.replicates.identical:
         return seen
     return f"{seen}; where random streams differ, {summary(entry.replicates)}"

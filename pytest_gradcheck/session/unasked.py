@@ -47,14 +47,18 @@ def watching(item: pytest.Item) -> Iterator[None]:
     except BaseException as error:
         watched.__exit__(type(error), error, error.__traceback__)
         raise
+    drifted = False
     try:
         watched.__exit__(None, None, None)
     except GradientError as error:
-        trouble = str(error)
+        trouble, drifted = str(error), desk.raised is error
     except UsageError as error:
         trouble = str(error) if training.series.steps else _useless(item)
     if trouble:
-        pytest.fail(trouble, pytrace=False)
+        failure = pytest.fail.Exception(trouble, pytrace=False)
+        if drifted:
+            desk.raised, desk.finished = failure, True
+        raise failure
 
 
 @contextmanager

@@ -13,16 +13,16 @@ import pytest
 
 from pytest_gradcheck import RULES
 from pytest_gradcheck.records import SeriesVerdict
-from pytest_gradcheck.reporters import Report, ReportEntry
+from pytest_gradcheck.reporters import Report, ReportEntry, write_reports
 from pytest_gradcheck.reporters.as_json import json_text
-from pytest_gradcheck.reporters.as_jsonl import jsonl_text
-from pytest_gradcheck.reporters.as_pickle import pickle_bytes
 from pytest_gradcheck.reporters.markdown import markdown_text
 from pytest_gradcheck.serialize import from_json
 from pytest_gradcheck.series import judge_series, summarise
 from tests.runs import STEPS, metric, run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_gradcheck.records import Series
 
 NODE = "tests/test_net.py::test_training"
@@ -139,21 +139,23 @@ def test_many_parameters_are_cut_to_the_largest() -> None:
     assert [row[0] for row in rows(found)] == ["norm.encoder.weight"]
 
 
-def contents() -> dict[str, Any]:
+def contents(folder: Path) -> dict[str, Any]:
     """Return what each format of machines says of the same call."""
     one = report(run(metric("norm.encoder.bias", math.nan, 1.0, group="parameter")))
-    (line,) = jsonl_text(one).splitlines()
+    paths = [folder / f"report{suffix}" for suffix in (".json", ".jsonl", ".pkl")]
+    assert write_reports(paths, one) == {}
+    whole, lines, pickled = (path.read_bytes() for path in paths)
     return {
-        ".json": json.loads(json_text(one))["calls"][0],
-        ".jsonl": json.loads(line),
-        ".pkl": pickle.loads(pickle_bytes(one))["calls"][0],
+        ".json": json.loads(whole)["calls"][0],
+        ".jsonl": json.loads(lines),
+        ".pkl": pickle.loads(pickled)["calls"][0],
     }
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".pkl"])
-def test_machines_read_the_run_step_by_step(suffix: str) -> None:
+def test_machines_read_the_run_step_by_step(suffix: str, tmp_path: Path) -> None:
     """Version, what was asked, summaries and every step must be there in every format."""
-    call = contents()[suffix]
+    call = contents(tmp_path)[suffix]
     series = run()
     assert call["schema_version"] == 1
     assert call["config"]["objective"] == "Net"
@@ -177,9 +179,9 @@ def test_machines_read_the_run_step_by_step(suffix: str) -> None:
     assert call["next_steps"][0].startswith("clipping")
 
 
-def test_nan_is_told_in_every_format() -> None:
+def test_nan_is_told_in_every_format(tmp_path: Path) -> None:
     """Text must spell NaN in a way that is JSON, a pickle must hold it."""
-    found = contents()
+    found = contents(tmp_path)
     assert found[".json"]["series"]["norm.encoder.bias"]["values"] == ["nan", 1.0]
     assert math.isnan(found[".pkl"]["series"]["norm.encoder.bias"]["values"][0])
 

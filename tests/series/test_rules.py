@@ -170,7 +170,7 @@ def test_the_story_of_a_failure() -> None:
     """It must say which run, which rule, what was seen, what is healthy, and what to try."""
     verdict = judge_series(run(*LIARS["inputs"]), RULES, name="warm-up")
     seen = "values from -2 to 2775, mean 0.1, standard deviation 1"
-    assert explain_series(verdict) == [
+    assert explain_series(verdict, width=200) == [
         "training of 'Net' (torch), 20 steps in 'warm-up': 1 of 6 rules failed",
         f"  inputs [input.max_abs]  {seen}; healthy 0 to 20, too high from 100",
         f"  next step 1: input scale: {NEXT['input scale']}",
