@@ -135,12 +135,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Watch what a marked test trains that does not use the fixture; heed what others are told."""
-    if not any(mark.name == NAME for mark in pyfuncitem.own_markers):
+    uses = NAME in getattr(pyfuncitem, "fixturenames", ())
+    if not uses and not alone(pyfuncitem):
         return (yield)
     __tracebackhide__ = True
     from pytest_gradcheck.session.unasked import heeding, watching
 
-    with watching(pyfuncitem) if alone(pyfuncitem) else heeding(pyfuncitem):
+    with heeding(pyfuncitem) if uses else watching(pyfuncitem):
         return (yield)
 
 

@@ -90,6 +90,7 @@ class Series:
         Raises:
             KeyError: there is no such metric; the message lists the known ones.
         """
+        __tracebackhide__ = True
         for metric in self.metrics:
             if metric.name == name:
                 return metric

@@ -98,5 +98,5 @@ def _end(verdict: SeriesVerdict) -> str:
         if metric.key == "clipped":
             parts.append(f"{metric.name} {100 * summary.mean:.0f} % of steps")
         else:
-            parts.append(f"{metric.name} {summary.first:.4g} -> {summary.last:.4g}")
+            parts.append(f"{metric.name} {metric.values[0]:.4g} -> {metric.values[-1]:.4g}")
     return f"{', '.join(parts)}; {series.steps} steps on {series.device}"

@@ -104,6 +104,7 @@ class TrainingRun:
         Raises:
             KeyError: there is no such metric; the message lists the known ones.
         """
+        __tracebackhide__ = True
         return summarise(self.series[name], tail=tail)
 
 
@@ -113,6 +114,7 @@ def refuse_nothing(series: Series, what: str) -> None:
     Raises:
         UsageError: no optimizer step was seen.
     """
+    __tracebackhide__ = True
     if not series.steps:
         msg = (
             f"{what}: no optimizer step was seen. Is the loop inside the block, does it call the "

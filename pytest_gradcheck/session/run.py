@@ -36,6 +36,7 @@ class Desk:
     Attributes:
         used: whether the fixture was called at all.
         watched: how many training runs were to be watched.
+        entered: how many of them were.
         judged: how many gradients were to be judged.
         calls: not yet reported.
         raised: the failure that the last call raised for drift or a missing baseline alone.
@@ -44,6 +45,7 @@ class Desk:
 
     used: bool = False
     watched: int = 0
+    entered: int = 0
     judged: int = 0
     raised: BaseException | None = None
     finished: bool = False

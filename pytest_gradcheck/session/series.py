@@ -83,6 +83,7 @@ class Watching:
     def __enter__(self) -> TrainingRun:
         """Begin to watch."""
         __tracebackhide__ = True
+        self._desk.entered += 1
         self._training = self._undo.enter_context(observed(**self._options))
         return self._training
 

@@ -2,9 +2,10 @@
 
 Requirements:
     A marker that does nothing is a mistake. A marked test that does not use the fixture and makes
-    no optimizer step fails and says so; and so does one that uses the fixture where its own marker
-    speaks of training runs and it has none watched, or of gradients and it has none judged. Markers
-    on classes and modules are written for many tests, of which some may be of the other kind.
+    no optimizer step fails and says so. So does one that uses the fixture where it asks for a run
+    to be watched and has no block for it, or where its own marker speaks of training runs and it
+    has none watched, or of gradients and it has none judged. Markers on classes and modules are
+    written for many tests, of which some may be of the other kind.
 """
 
 from __future__ import annotations
@@ -63,9 +64,18 @@ def watching(item: pytest.Item) -> Iterator[None]:
 
 @contextmanager
 def heeding(item: pytest.Item) -> Iterator[None]:
-    """Have a test that passes answer to everything that its own marker says."""
+    """Have a test that passes answer to everything that it, or its own marker, asks for."""
     yield
-    text = _unheeded(own(item), item.stash[DESK])
+    desk = item.stash.get(DESK, None)
+    if desk is None:
+        return
+    if desk.entered < desk.watched:
+        text = (
+            f"{NAME}.watch(...) was called in {item.name} and never begun: it watches what is in "
+            f"its block, 'with {NAME}.watch(...):'"
+        )
+        pytest.fail(text, pytrace=False)
+    text = _unheeded(own(item), desk)
     if text:
         pytest.fail(f"the {NAME} marker on {item.name} says {text}", pytrace=False)
 

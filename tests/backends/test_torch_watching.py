@@ -265,6 +265,28 @@ def test_a_model_that_nobody_named_is_found() -> None:
     assert run.series.objective == "Sequential"
 
 
+def test_the_model_found_is_the_whole_of_it() -> None:
+    """Neither a part that has every parameter, nor what wraps the model, must give the names."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, *_ = make()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.body(x)
+            return found
+
+    _, x, y = make()
+    model = Net()
+    wrapper, both = nn.DataParallel(model), nn.ModuleList([model, nn.Linear(2, 2)])
+    with observed() as run:
+        train(model, x, y)
+    assert wrapper.module is both[0]
+    assert run.series.objective == "Net"
+    assert "norm.body.3.weight" in run.series
+
+
 def test_inputs_are_described() -> None:
     """What is fed to the model must be seen, once a step."""
     model, x, y = make()

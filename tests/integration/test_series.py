@@ -196,6 +196,39 @@ def test_what_only_training_runs_have_without_one(suite: Suite, name: str) -> No
     )
 
 
+def test_a_watch_without_its_block(loop: Suite) -> None:
+    """A loop beside ``gradcheck.watch()`` instead of inside of it must not pass unwatched."""
+    loop.write(
+        "test_m",
+        """
+        from loop import train
+
+        def test_it(gradcheck):
+            run = gradcheck.watch()
+            train()
+        """,
+    )
+    result = loop.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*was called in test_it and never begun*with gradcheck.watch(*"])
+
+
+def test_a_loop_without_steps_shows_no_line_of_ours(loop: Suite) -> None:
+    """The error must point at the test, and say what to look for."""
+    loop.write(
+        "test_m",
+        """
+        def test_it(gradcheck):
+            with gradcheck.watch():
+                pass
+        """,
+    )
+    result = loop.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*no optimizer step was seen*call the optimizer's step()*"])
+    result.stdout.no_fnmatch_line("*def refuse_nothing*")
+
+
 def test_a_marker_of_a_class_need_not_fit_every_test(loop: Suite) -> None:
     """What is written once for many tests must not fail those that train nothing."""
     loop.write(

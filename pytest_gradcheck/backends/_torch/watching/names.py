@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["autocast", "coarsest", "facts_of", "model_of", "names_of", "parameters_of", "rates_of"]
 
 
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
 def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
     """Return the parameters that an optimizer moves, each once."""
     groups = optimizer.param_groups
@@ -23,20 +26,24 @@ def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
 
 
 def model_of(parameters: Sequence[torch.Tensor]) -> nn.Module | None:
-    """Return the smallest module that holds most of some parameters, ``None`` where none does.
+    """Return the module that holds most of some parameters, ``None`` where none does.
 
-    All living modules are looked at, which takes some milliseconds: done once for an optimizer.
+    Of several it is the one with the fewest others, and of those the outermost: what a user calls
+    the model, no part of it and no wrapper around it. All living modules are looked at, which takes
+    some milliseconds: done once for an optimizer.
     """
     wanted = {id(p) for p in parameters}
-    best: tuple[int, int] = (0, 0)
+    best: tuple[int, int, int] = (0, 0, 0)
     found = None
     for thing in gc.get_objects():
         if not issubclass(type(thing), nn.Module) or "_parameters" not in vars(thing):
             continue
-        held = sum(id(p) in wanted for p in thing.parameters())
-        size = -sum(1 for _ in thing.modules())
-        if held and (held, size) > best:
-            best, found = (held, size), thing
+        if isinstance(thing, _WRAPPERS) or "_orig_mod" in thing._modules:  # noqa: SLF001 - compiled
+            continue
+        own = [id(p) in wanted for p in thing.parameters()]
+        rank = (sum(own), -len(own), sum(1 for _ in thing.modules()))
+        if rank[0] and (found is None or rank > best):
+            best, found = rank, thing
     return found
 
 
