@@ -18,6 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 VENV := .venv
 VENV6 := .venv-pymc6
 BIN := $(VENV)/bin
+KERNELS := pytest_gradcheck/stats/_kernels.c
 INSTALLED := $(VENV)/.installed
 INSTALLED6 := $(VENV6)/.installed
 RUN := $(BIN)/python -m
@@ -73,8 +74,8 @@ clean:
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 # The stamp is written last, so an interrupted installation starts again.
-$(INSTALLED): requirements/dev.txt pyproject.toml
+$(INSTALLED): requirements/dev.txt pyproject.toml $(KERNELS)
 	@.ci/install $(VENV) 3.11 requirements/dev.txt
 
-$(INSTALLED6): requirements/pymc6.txt pyproject.toml
+$(INSTALLED6): requirements/pymc6.txt pyproject.toml $(KERNELS)
 	@.ci/install $(VENV6) 3.12 requirements/pymc6.txt

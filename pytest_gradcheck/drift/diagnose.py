@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.drift.allowance import NUMERICALLY_ZERO
-from pytest_gradcheck.drift.meaning import meaning
+from pytest_gradcheck.drift.meaning import meaning, size_of
 from pytest_gradcheck.drift.resemblance import EQUAL, FITS, Pair, factor_of, is_scaled, kind
 from pytest_gradcheck.records import GradientStats, Scalar
 
@@ -125,7 +125,11 @@ def _components(case: _Case) -> list[str]:
         return []
     factor, by_value = now.norm / was.norm, now.value / was.value if was.value else math.nan
     if abs(by_value - factor) <= FITS * abs(factor - 1.0):
-        return [f"component {now.name} x{factor:.6g}, {others} unchanged: a weight changed?"]
+        n = round(factor)
+        size = size_of(n, case.facts, 0) if math.isclose(factor, n, rel_tol=EQUAL) else ""
+        beside = f", or, {n} being {size.strip(', ')}, a mean became a sum" if size else ""
+        said = f"component {now.name} x{factor:.6g}, {others} unchanged"
+        return [f"{said}: a weight changed{beside}?"]
     if abs(by_value - 1.0) <= FITS * abs(factor - 1.0):
         said = f"gradient of component {now.name} changed (norm x{factor:.6g}), its value did not"
         return [f"{said}; {others} unchanged"]

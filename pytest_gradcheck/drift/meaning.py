@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import Scalar
 
-__all__ = ["meaning"]
+__all__ = ["meaning", "size_of"]
 
 _SUM = "{n}: a mean that became a sum?"
 _MEAN = "1/{n}: a sum that became a mean, or an average taken twice?"
@@ -42,15 +42,21 @@ def meaning(factor: float, facts: Mapping[str, Scalar], components: int) -> str:
         n = round(whole)
         if n < 2 or not math.isclose(whole, n, rel_tol=EQUAL):  # noqa: PLR2004 - a real factor
             continue
-        size = _size(n, facts, components)
+        size = size_of(n, facts, components)
         if not size and n >= _LOSS_SCALE and n & (n - 1) == 0:
             return f"{text.partition(':')[0].format(n=n)}, {scaled}"
         return (size or "batch size, accumulation steps? ") + text.format(n=n)
     return ""
 
 
-def _size(n: int, facts: Mapping[str, Scalar], components: int) -> str:
-    """Return what in the test has that size, empty where nothing has."""
+def size_of(n: int, facts: Mapping[str, Scalar], components: int) -> str:
+    """Return what in the test has that size, with a comma; empty where nothing has.
+
+    Args:
+        n: the size.
+        facts: of the measurement.
+        components: how many there are.
+    """
     if n == facts.get("ranks"):
         return "the number of ranks, "
     shapes = _SHAPE.findall(str(facts.get("data", "")))

@@ -50,6 +50,7 @@ from pytest_gradcheck.records.replicates import (
     WeightStats,
 )
 from pytest_gradcheck.records.series import (
+    Healthy,
     Metric,
     MetricBaseline,
     Series,
@@ -76,6 +77,7 @@ __all__ = [
     "Evaluation",
     "Finding",
     "GradientStats",
+    "Healthy",
     "Jitter",
     "Kept",
     "Measurement",

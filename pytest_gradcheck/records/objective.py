@@ -35,7 +35,8 @@ Scalar = str | int | float | bool | None
 class ArrayView(Protocol):
     """Show one parameter's values or gradient to the statistics, wherever it lies.
 
-    A complex array shows as real numbers with a last axis of two; its `dtype` stays complex.
+    A complex array shows as reals with a last axis of two (real, imaginary), of complex `dtype`. A
+    view may have `flat`, for speed: the real elements in one row, ``None`` if they do not lie so.
     """
 
     @property

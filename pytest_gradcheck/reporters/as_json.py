@@ -6,21 +6,42 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from pytest_gradcheck.reporters.content import report_content
-from pytest_gradcheck.serialize import to_json
+from pytest_gradcheck.reporters.content import entry_content, run_content
+from pytest_gradcheck.serialize import to_json, to_plain
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.reporters import Report
+    from pytest_gradcheck.reporters import Report, ReportEntry
 
-__all__ = ["json_line", "json_text"]
+__all__ = ["CLOSING", "call_line", "json_line", "json_text", "opening"]
+
+CLOSING = "\n]\n}\n"
+"""What follows the last call of a document."""
 
 
 def json_text(report: Report) -> str:
     """Return the report as JSON; NaN and Inf are the texts ``nan``, ``inf`` and ``-inf``."""
-    content = report_content(report, to_json)
-    calls = ",\n".join(json_line(call) for call in content.pop("calls"))
+    calls = ",\n".join(call_line(entry, entry_content(entry, to_plain)) for entry in report.entries)
+    return f"{opening(report)}{calls}{CLOSING}"
+
+
+def opening(report: Report) -> str:
+    """Return a document up to its first call."""
+    content = run_content(report, to_json)
     head = "".join(f"{json_line(name)}: {json_line(part)},\n" for name, part in content.items())
-    return f'{{\n{head}"calls": [\n{calls}\n]\n}}\n'
+    return f'{{\n{head}"calls": [\n'
+
+
+def call_line(entry: ReportEntry, content: dict[str, Any]) -> str:
+    """Return the line of one call.
+
+    Args:
+        entry: of the call.
+        content: of the entry, with real numbers.
+    """
+    try:
+        return json.dumps(content, allow_nan=False)
+    except ValueError:  # a number that JSON does not have
+        return json_line(entry_content(entry, to_json))
 
 
 def json_line(data: object) -> str:

@@ -2,7 +2,8 @@
 
 Each call has its ``config``, what was asked of it, and its ``metrics``, one flat table of numbers.
 Of a training run there is ``series`` as well: every metric, step by step. Its ``verdict`` is
-everything: `pytest_gradcheck.serialize.from_json` makes a `Verdict`, or a `SeriesVerdict`, of it.
+everything, parameters as columns (`pytest_gradcheck.serialize.forms`):
+`pytest_gradcheck.serialize.from_json` makes a `Verdict`, or a `SeriesVerdict`, of it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
     from pytest_gradcheck.records import Measurement, Table, Verdict
     from pytest_gradcheck.reporters import Report, ReportEntry
 
-__all__ = ["entry_content", "report_content"]
+__all__ = ["entry_content", "run_content"]
 
 
-def report_content(report: Report, convert: Callable[[object], Any]) -> dict[str, Any]:
-    """Return a whole report as plain data, with the calls under ``calls``.
+def run_content(report: Report, convert: Callable[[object], Any]) -> dict[str, Any]:
+    """Return what a report says of the run, everything but its calls, as plain data.
 
     Args:
         report: what the run found out.
-        convert: makes plain data of a record: a verdict, an offer.
+        convert: makes plain data of a record.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -42,7 +43,6 @@ def report_content(report: Report, convert: Callable[[object], Any]) -> dict[str
         "pruned": list(report.pruned),
         "notes": list(report.notes),
         "coverage": convert(report.coverage) if report.coverage else None,
-        "calls": [entry_content(entry, convert) for entry in report.entries],
     }
 
 

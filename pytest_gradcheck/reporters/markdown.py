@@ -36,7 +36,7 @@ def _run_lines(report: Report) -> Iterator[str]:
     yield ""
     rows = [(name, str(n)) for name, n in counts.items() if n or name == "checked"]
     yield from table(
-        ["calls", "number"], [*rows, ("seconds in the models", f"{report.seconds:.2f}")]
+        ["calls", "number"], [*rows, ("seconds of gradient work", f"{report.seconds:.2f}")]
     )
     yield from table(
         ["call", "test", "baseline", "L2 norm", "NaN", "Inf", "failed checks", "seconds"],

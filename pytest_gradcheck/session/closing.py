@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck import git, store
-from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.filing import machine
-from pytest_gradcheck.reporters import Report, write_report
+from pytest_gradcheck.reporters import Report, write_reports
 from pytest_gradcheck.reporters.offer import Coverage
 from pytest_gradcheck.session import commit, pending, telling
 from pytest_gradcheck.session.census import Scope, filters, shards
@@ -85,20 +84,14 @@ def close(run: Run, config: pytest.Config, status: int) -> Ending:
         pruned=tuple(_lines(changes.deleted, config)),
         notes=tuple(notes),
     )
-    problems = list(changes.problems.values())
-    written = []
-    for path in run.settings.reports:
-        try:
-            write_report(path, report, top=run.settings.top)
-            written.append(path)
-        except UsageError as error:
-            problems.append(str(error))
+    failed = write_reports(run.settings.reports, report, top=run.settings.top)
+    problems = [*changes.problems.values(), *failed.values()]
     if run.settings.keeps and run.settings.mode != "off":
         pending.keep(report, config)
     problems += summarise(report)
     return Ending(
         report=report,
-        written=tuple(written),
+        written=tuple(path for path in run.settings.reports if path not in failed),
         problems=tuple(problems),
         commands=tuple(commands(report, config.rootpath)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import warnings
@@ -22,6 +23,7 @@ from pytest_gradcheck.series.run import TrainingRun, refuse_nothing
 from pytest_gradcheck.session.addressing import address_of
 from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settle
 from pytest_gradcheck.session.ending import call_line
+from pytest_gradcheck.session.frames import message_width
 from pytest_gradcheck.session.ledger import Call, Found
 from pytest_gradcheck.session.marker import layers, series_options
 from pytest_gradcheck.session.offering import Offered, offered_by
@@ -63,6 +65,7 @@ class Watching:
         """
         self._item, self._run, self._desk = item, run, desk
         self._label = desk.claim(name)
+        desk.watched += 1
         given = series_options(item)
         rules = (*given.pop("rules", ()), *_several(options.get("rules", ())))
         without = (*given.pop("without", ()), *_several(options.get("without", ())))
@@ -130,14 +133,8 @@ class Watching:
         stored = of_kind(self._run.shelf.find(address), SeriesBaseline, address)
         if isinstance(stored, SeriesBaseline):
             result = compare_series(series, stored, min_drift=held.min_drift)
-            verdict = SeriesVerdict(
-                name=verdict.name,
-                series=series,
-                results=(*verdict.results, result),
-                baseline=stored,
-                limits=verdict.limits,
-                next_steps=verdict.next_steps,
-            )
+            results = (*verdict.results, result)
+            verdict = dataclasses.replace(verdict, results=results, baseline=stored)
         settled = partial(
             settle,
             verdict,
@@ -156,7 +153,7 @@ class Watching:
     def _story(self, verdict: SeriesVerdict) -> str:
         """Return the message of a failure."""
         verbose = self._item.config.get_verbosity() > 0
-        return "\n".join(explain_series(verdict, verbose=verbose))
+        return "\n".join(explain_series(verdict, verbose=verbose, width=message_width()))
 
 
 def _several(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - one thing, or several

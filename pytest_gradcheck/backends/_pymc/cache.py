@@ -21,7 +21,7 @@ import numpy as np
 import pytensor
 
 from pytest_gradcheck.backends._pymc import graph
-from pytest_gradcheck.backends._pymc.mode import choose
+from pytest_gradcheck.backends._pymc.mode import choose, uncollected
 from pytest_gradcheck.backends._pymc.program import Point, Program
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def program(model: Model, start: Point, *, wrt: Sequence[str], mode: object, see
 
 def _equal(model: Model, start: Point, *, wrt: Sequence[str], mode: object, seed: int) -> Program:
     """Return what an equal model was compiled to, or compile this one."""
-    density = model.logp()
+    with uncollected():
+        density = model.logp()
     contents = graph.contents(density)
     shapes = tuple((name, np.shape(value)) for name, value in start.items())
     settings = (tuple(wrt), mode, model.check_bounds, pytensor.config.floatX)

@@ -143,10 +143,9 @@ class Evaluator:
     ) -> _T:
         """Do the work at a point and in a precision, everything put back afterwards."""
         noise = Noise(jitter or Jitter())
-        own = (*self.mine.leaves, *(b for m in self.mine.modules for b in m.buffers(recurse=False)))
         # What fully_shard does inside of a forward pass must not meet copies of its own buffers.
         moves = jitter and jitter.eps and not any(map(is_fully_sharded, self.mine.modules))
-        moving = MovedInputs(noise, own) if moves else nullcontext()
+        moving = MovedInputs(noise, self.mine.tensors()) if moves else nullcontext()
         label, where = self.source.label, "at the point given" if point else "at its own point"
         if precision == "native" or is_wide(self.source):
             doing = f"evaluating the loss of '{label}' (torch, {where}, seed {self.seed})"
