@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records.objective import Scalar
-from pytest_gradcheck.records.verdict import CheckResult, Finding
+from pytest_gradcheck.records.verdict import CheckResult, Finding, Judgement
 
 __all__ = ["Healthy", "Metric", "MetricBaseline", "Series", "SeriesBaseline", "SeriesVerdict"]
 
@@ -165,7 +165,7 @@ class Healthy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesVerdict:
+class SeriesVerdict(Judgement):
     """Hold the judgement of a series: every rule's result, drift last.
 
     Attributes:
@@ -195,17 +195,3 @@ class SeriesVerdict:
     def warnings(self) -> tuple[Finding, ...]:
         """What deserves a look though it fails nothing: nothing, since each rule fails or holds."""
         return ()
-
-    @property
-    def passed(self) -> bool:
-        """Whether no rule failed."""
-        return not self.failures
-
-    @property
-    def failures(self) -> tuple[CheckResult, ...]:
-        """The rules that failed."""
-        return tuple(r for r in self.results if r.outcome == "failed")
-
-    def result(self, check: str) -> CheckResult | None:
-        """Return the result of one rule by name, ``None`` where it did not run."""
-        return next((r for r in self.results if r.check == check), None)
