@@ -47,6 +47,7 @@ class BackendOptions(TypedDict, total=False):
     seed: int
     mode: object
     data: object
+    streaming: bool
 
 
 class SourceOptions(BackendOptions, total=False):

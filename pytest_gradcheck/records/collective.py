@@ -53,6 +53,12 @@ class Collective(Protocol):
         """Return the ranks' vectors of ``k`` numbers, shape ``(size, k)``."""
         ...
 
+    def exchange(
+        self, summands: NDArray[np.float64], row: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the sum of vectors, as `add`, and all rows, as `gather`, in one go if small."""
+        ...
+
     def share(self, value: object) -> object:
         """Return what rank 0 passed, on every rank."""
         ...

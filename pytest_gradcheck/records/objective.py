@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records.collective import Collective
+from pytest_gradcheck.records.gradient import GradientStats
 from pytest_gradcheck.records.origin import Origin
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class Evaluation:
         components: the named terms, empty when the objective is a single scalar.
         eps: machine epsilon of the coarsest precision that any operation used, where the evaluation
             was watched for it (see `Jitter`); ``None`` where it was not.
+        reduced: the statistics of the gradients, where these were reduced as they were made and are
+            gone; their views have shape and type and nothing to show.
         policy: what was computed less exactly than usual, and how; plain scalars by name.
         collective: the ranks that hold the gradient together; ``None`` where it lies here whole.
             Values are then of this rank's own data, and the loss is their mean.
@@ -113,6 +116,7 @@ class Evaluation:
     grads: Mapping[str, ArrayView | None]
     components: Mapping[str, ComponentEvaluation] = field(default_factory=dict)
     eps: float | None = None
+    reduced: GradientStats | None = None
     policy: Mapping[str, Scalar] = field(default_factory=dict)
     collective: Collective | None = None
 
@@ -175,6 +179,10 @@ class Objective:
             (transforms, distributions), plain scalars by name.
         packages: versions of what computed the gradient, by name.
         collective: the ranks that hold the point together; ``None`` where it lies here whole.
+        passing: ``f(take, point, precision="native", jitter=None, seed=None)``: as
+            ``value_and_grad`` without components, but each gradient goes to ``take(name, view)``
+            when it is complete, and is gone then; none comes back. ``None`` where all of them are
+            there at once.
         contribution: ``f(rank)``: the gradient that one rank's loss alone adds to that of all; as
             pure, and called on all ranks. ``None`` where ranks have no data of their own.
     """
@@ -200,6 +208,7 @@ class Objective:
     structure: Mapping[str, Scalar] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     collective: Collective | None = None
+    passing: Callable[..., Evaluation] | None = None
     contribution: Callable[[int], Evaluation] | None = None
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ def judge_series(
         limits: in force, as text, for reports.
     """
     results = tuple(_judged(rule, series) for rule in rules)
-    failed = {result.check for result in results if result.outcome == "failed"}
+    failed = {one.check for one in results if one.outcome == "failed" and one.reason != "absent"}
     sound = any(r.check == "inputs" and r.outcome == "passed" and not r.findings for r in results)
     return SeriesVerdict(
         name=name,
@@ -115,8 +115,13 @@ def _absent(rule: Rule, series: Series) -> CheckResult:
     if not rule.required:
         return CheckResult(check=rule.name, outcome="skipped", reason=text)
     known = f"{text}; there are {', '.join(names)}, and norm.<parameter>"
+    if rule.metric.startswith("component."):
+        known = f"no component was seen ({text}): report them with run.log(components={{...}})"
     return CheckResult(
-        check=rule.name, outcome="failed", findings=(Finding(subject=rule.metric, text=known),)
+        check=rule.name,
+        outcome="failed",
+        reason="absent",
+        findings=(Finding(subject=rule.metric, text=known),),
     )
 
 

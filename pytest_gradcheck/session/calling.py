@@ -64,6 +64,7 @@ def check(
     given = {k: v for k, v in options.items() if k in api.SourceOptions.__annotations__}
     written = {k: v for k, v in options.items() if k not in given}
     label = desk.claim(given.pop("name", None))  # of the call, not of the model
+    desk.judged += 1
     limits = parse(*layers(item, run.settings.limits), (f"the call in {item.name}", written))
     objective = subject(model, loss, given)
     address = address_of(item, run, objective.device, label)

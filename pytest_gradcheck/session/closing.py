@@ -160,7 +160,9 @@ def _fate(attempt: Attempt) -> str:
 def _unused(run: Run, scope: Scope) -> dict[Path, list[str]]:
     """Return the keys that no test used, by file, in what the run covers."""
     calls = [call for _, call in run.ledger.calls if call.baseline != "off"]
-    variants = {store.variant_of(Path(call.path)) for call in calls}
+    paths = {path: Path(path) for path in {call.path for call in calls}}
+    plain = {name: store.plain(path) for name, path in paths.items()}
+    variants = set(map(store.variant_of, paths.values()))
     if run.settings.variant is not None or not variants:
         variants.add(run.settings.variant or None)
     homes = [store.locate(module, "any").parent for module in scope.modules]
@@ -169,7 +171,7 @@ def _unused(run: Run, scope: Scope) -> dict[Path, list[str]]:
     return commit.unused(
         sorted(files),
         map(Path, run.census.modules),
-        {(store.plain(Path(call.path)), call.key) for call in calls},
+        {(plain[call.path], call.key) for call in calls},
         variants,
         run.shelf.keys,
     )

@@ -35,12 +35,16 @@ class Desk:
 
     Attributes:
         used: whether the fixture was called at all.
+        watched: how many training runs were to be watched.
+        judged: how many gradients were to be judged.
         calls: not yet reported.
         raised: the failure that the last call raised for drift or a missing baseline alone.
         finished: whether the test had come to its end before that.
     """
 
     used: bool = False
+    watched: int = 0
+    judged: int = 0
     raised: BaseException | None = None
     finished: bool = False
     calls: list[Call] = field(default_factory=list)

@@ -65,6 +65,7 @@ class Watching:
         """
         self._item, self._run, self._desk = item, run, desk
         self._label = desk.claim(name)
+        desk.watched += 1
         given = series_options(item)
         rules = (*given.pop("rules", ()), *_several(options.get("rules", ())))
         without = (*given.pop("without", ()), *_several(options.get("without", ())))

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
+from pymc.ode import DifferentialEquation
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
@@ -171,6 +173,24 @@ def black_box() -> pm.Model:
     return model
 
 
+def differential_equation() -> pm.Model:
+    """Make a concentration that decays, solved outside of PyTensor with its sensitivities."""
+    with pytensor.config.change_flags(mode="FAST_COMPILE", cxx=""):  # the Op compiles its equation
+        decay = DifferentialEquation(
+            func=lambda y, _time, theta: -theta[0] * y[0],
+            times=np.linspace(0.5, 2.0, 4),
+            n_states=1,
+            n_theta=1,
+            t0=0,
+        )
+        with pm.Model() as model:
+            rate = pm.LogNormal("rate", 0, 0.5)
+            start = pm.Normal("start", 2, 1)
+            path = decay(y0=[start], theta=[rate])
+            pm.Normal("y", path[:, 0], 0.1, observed=[1.2, 0.7, 0.4, 0.3])
+    return model
+
+
 def nested() -> pm.Model:
     """Make a model within a model."""
     with pm.Model(name="root") as model:
@@ -210,6 +230,7 @@ GALLERY = (
     autoregression,
     looped_states,
     black_box,
+    differential_equation,
     nested,
     robust,
 )

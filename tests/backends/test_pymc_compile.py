@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
@@ -15,11 +15,16 @@ from pytensor.graph.op import Op
 
 from pytest_gradcheck import UsageError
 from pytest_gradcheck.backends import objective
-from pytest_gradcheck.backends._pymc import cache
+from pytest_gradcheck.backends._pymc import cache, terms
 from pytest_gradcheck.backends._pymc import mode as modes
 from pytest_gradcheck.errors import UsageTypeError
+from pytest_gradcheck.point import to_numpy
 from pytest_gradcheck.progress import listening
 from tests.backends import pymc_models as models
+from tests.backends.pymc_gallery import GALLERY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Count what is compiled: one entry for each function; nothing is known beforehand."""
     cache.EQUAL.clear()
     calls: list[str] = []
-    headline, terms = pm.Model.logp_dlogp_function, pm.pytensorf.compile
+    headline, compile_terms = pm.Model.logp_dlogp_function, pm.pytensorf.compile
 
     def count_headline(*args: Any, **kwargs: Any) -> Any:
         calls.append("headline")
@@ -35,7 +40,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def count_terms(*args: Any, **kwargs: Any) -> Any:
         calls.append("terms")
-        return terms(*args, **kwargs)
+        return compile_terms(*args, **kwargs)
 
     monkeypatch.setattr(pm.Model, "logp_dlogp_function", count_headline)
     monkeypatch.setattr(pm.pytensorf, "compile", count_terms)
@@ -323,3 +328,82 @@ def test_a_density_that_no_seed_repeats_is_an_error() -> None:
         pm.Potential("drift", Drifting()(model["x"]))
     with pytest.raises(UsageError, match=r"'model' \(pymc\): the log-density is random, .*mode="):
         objective(model)
+
+
+def test_a_bad_point_compiles_the_terms_like_the_headline(compiled: list[str]) -> None:
+    """Where a number is not finite, what is said of the terms must be said by the same rewrites."""
+    with pm.Model() as model:
+        x = pm.Normal("x", 0, 1)
+        pm.Potential("pull", pt.sqrt(1 - x))
+    target = objective(model)
+    good = target.value_and_grad()
+    bad = target.value_and_grad({"x": np.array(2.0)})
+    assert compiled == ["headline", "terms", "terms"]
+    assert np.isnan(bad.components["pull"].value)
+    assert bad.components["x"].value == pytest.approx(-2.0 - 0.5 * np.log(2 * np.pi))
+    again = target.value_and_grad()
+    assert [c.value for c in again.components.values()] == [
+        c.value for c in good.components.values()
+    ]
+    assert compiled == ["headline", "terms", "terms"]
+
+
+@pytest.mark.parametrize("build", GALLERY, ids=lambda build: build.__name__)
+def test_plain_terms_are_the_rewritten_ones(
+    build: Callable[[], pm.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the terms are at a point must not depend on how they were compiled, but for rounding."""
+    cache.EQUAL.clear()
+    plain = objective(build()).value_and_grad()
+    monkeypatch.setattr(terms.Terms, "plainly", lambda *_: [])
+    cache.EQUAL.clear()
+    rewritten = objective(build()).value_and_grad()
+    whole = [to_numpy(g) for g in rewritten.grads.values() if g is not None]
+    floor = 1e-12 * max(float(np.max(np.abs(g), initial=0.0)) for g in whole)
+    for name, one in plain.components.items():
+        other = rewritten.components[name]
+        assert one.value == pytest.approx(other.value, rel=1e-10)
+        assert one.grads.keys() == other.grads.keys()
+        for parameter, grad in one.grads.items():
+            wanted = other.grads[parameter]
+            assert (grad is None) == (wanted is None)
+            if grad is not None and wanted is not None:
+                np.testing.assert_allclose(
+                    to_numpy(grad), to_numpy(wanted), rtol=1e-8, atol=floor or 1e-300
+                )
+
+
+def test_an_op_that_only_rewriting_makes_runnable_has_terms(
+    compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terms that cannot be evaluated as they were derived must come from the other function."""
+
+    def refuse(*_: object) -> None:
+        raise NotImplementedError
+
+    target = objective(models.potential())
+    wanted = {name: c.value for name, c in target.value_and_grad().components.items()}
+    cache.EQUAL.clear()
+    target = objective(models.potential())
+    monkeypatch.setattr(
+        terms.Terms,
+        "_compiled",
+        lambda self, mode, real=terms.Terms._compiled: (
+            refuse if mode is modes.plain() else real(self, mode)
+        ),
+    )
+    found = {name: c.value for name, c in target.value_and_grad().components.items()}
+    assert found == pytest.approx(wanted, rel=1e-12)
+    assert compiled == ["headline", "terms", "headline", "terms"]
+
+
+def test_compiling_leaves_the_collector_as_it_was() -> None:
+    """The garbage collector must run afterwards where it ran before, and only there."""
+    for switch, running in ((gc.enable, True), (gc.disable, False)):
+        cache.EQUAL.clear()
+        switch()
+        try:
+            objective(models.potential()).value_and_grad()
+            assert gc.isenabled() is running
+        finally:
+            gc.enable()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,10 +14,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pytest_gradcheck import check_gradients, measure_gradients, record_gradients
 from pytest_gradcheck.backends import objective
-from pytest_gradcheck.stats import gradient_stats
+from pytest_gradcheck.moves import perturbed
+from pytest_gradcheck.stats import gradient_stats, point_stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_gradcheck import Measurement
     from pytest_gradcheck.records import GradientStats
@@ -195,6 +198,52 @@ def around_float64() -> list[GradientStats]:
     source = objective(*build(Case(how="ddp")))
     evaluations = (source.value_and_grad(precision=p) for p in ("native", "float64", "native"))
     return [gradient_stats(e, source.point, top=1) for e in evaluations][::2]
+
+
+def exchanges(case: Case) -> dict[str, int]:
+    """Return how many collective operations each part of a measurement takes."""
+    source = objective(*build(case))
+    evaluations = {
+        "gradient": source.value_and_grad(),
+        "sample": source.value_and_grad(components=False),
+    }
+    found = {}
+    with counted() as names:
+        for name, evaluation in evaluations.items():
+            gradient_stats(evaluation, source.point, top=20 * (name == "gradient"))
+            found[name] = len(names)
+            names.clear()
+        point_stats(source.point, keep=False, collective=source.collective)
+        found["point"] = len(names)
+        names.clear()
+        perturbed(source, scale=1e-3, seed=0)
+        found["step"] = len(names)
+        if case.how == "ddp":
+            names.clear()
+            source.value_and_grad(components=False, precision="float64")
+            found["float64"] = len(names)
+    return found
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Note the collective operations that are asked for."""
+    names: list[str] = []
+    every = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "reduce", "gather")
+    own = {name: getattr(distributed, name) for name in every}
+    for name, function in own.items():
+        setattr(distributed, name, partial(_noted, names, name, function))
+    try:
+        yield names
+    finally:
+        for name, function in own.items():
+            setattr(distributed, name, function)
+
+
+def _noted(names: list[str], name: str, function: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+    """Note a call and make it."""
+    names.append(name)
+    return function(*args, **kw)
 
 
 def snapshot(model: nn.Module) -> list[torch.Tensor]:

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck import Measurement
 
-# 4 ranks and rows of 5 and 3: some ranks hold more than others, and some hold nothing.
-WAYS = [("ddp", 2), ("ddp", 4), ("fsdp", 2), ("fsdp", 4), ("columns", 2), ("hybrid", 4)]
+# 4 ranks, rows of 5 and 3: some ranks hold more than others, and some hold nothing.
+WAYS = [
+    ("ddp", 2),
+    ("ddp", 4),
+    ("fsdp", 2),
+    ("fsdp", 4),
+    ("columns", 2),
+    ("columns", 4),
+    ("hybrid", 4),
+]
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +113,16 @@ def test_shards_say_that_they_have_no_float64(pool: RankPool) -> None:
 def test_everything_comes_back(pool: RankPool, how: str) -> None:
     """A measurement must leave every rank's gradients, values, buffers and streams as they were."""
     assert pool.run(jobs.user_state, Case(how=how, normed=how == "ddp"), ranks=2) == [True, True]
+
+
+@pytest.mark.parametrize("how", ["ddp", "fsdp"])
+def test_a_gradient_takes_one_exchange(pool: RankPool, how: str) -> None:
+    """Whatever is to be known of a gradient must travel in one operation, on every rank."""
+    expected = {"gradient": 1, "sample": 1, "point": 1, "step": 1}
+    if how == "ddp":
+        expected["float64"] = 2  # which parameters are reached, and the gradients themselves
+    for found in pool.run(jobs.exchanges, Case(how=how, components=True), ranks=2):
+        assert found == expected
 
 
 def test_float64_leaves_the_all_reduce_in_place(pool: RankPool) -> None:

@@ -126,12 +126,13 @@ def test_a_rule_may_begin_late() -> None:
 
 def test_a_metric_that_is_not_there_fails_and_lists_what_is() -> None:
     """A mistyped metric must not pass for a healthy one."""
-    verdict = judge_series(run(), (Rule(metric="los", healthy=(0, 1)),))
+    verdict = judge_series(run(), (Rule(metric="los", healthy=(0, 1), next_step="clipping"),))
     assert verdict.failures[0].findings[0].text == (
         "no metric matches 'los'; there are "
         + ", ".join(m.name for m in run().metrics if m.group != "parameter")
         + ", and norm.<parameter>"
     )
+    assert not verdict.next_steps
     late = Rule(metric="loss", healthy=(0, 1), start=STEPS)
     assert "no value from step 20 on" in judge_series(run(), (late,)).failures[0].findings[0].text
 
@@ -169,7 +170,7 @@ def test_the_story_of_a_failure() -> None:
     """It must say which run, which rule, what was seen, what is healthy, and what to try."""
     verdict = judge_series(run(*LIARS["inputs"]), RULES, name="warm-up")
     seen = "values from -2 to 2775, mean 0.1, standard deviation 1"
-    assert explain_series(verdict) == [
+    assert explain_series(verdict, width=200) == [
         "training of 'Net' (torch), 20 steps in 'warm-up': 1 of 6 rules failed",
         f"  inputs [input.max_abs]  {seen}; healthy 0 to 20, too high from 100",
         f"  next step 1: input scale: {NEXT['input scale']}",

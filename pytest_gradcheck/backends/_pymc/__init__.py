@@ -184,7 +184,11 @@ class _Density:
         with _context("evaluating the log-density", self.label):
             value, grad = self.compiled.headline(vector, self.start, seed=seed)
             terms = (
-                self.compiled.terms(self.model, vector, self.start, seed=seed) if components else {}
+                self.compiled.terms(
+                    self.model, vector, self.start, seed=seed, headline=(value, grad)
+                )
+                if components
+                else {}
             )
         blocks = self.compiled.split(grad, self.start)
         return Evaluation(

@@ -42,6 +42,7 @@ __all__ = [
     "choose",
     "compiling",
     "default",
+    "plain",
     "scope",
     "taped",
     "uncollected",
@@ -56,6 +57,7 @@ _NOISE = (
     r"Support point not defined for variable",  # the draw that replaces it is seeded
     r"Numba will use object mode",  # an Op without a Numba version: slower, not wrong
     r"Cannot cache compiled function",  # the same Ops are compiled again next time
+    r"DifferentialEquation should implement `pullback`",  # PyMC's own Op, and PyMC's to mend
     r"Ill-conditioned matrix",  # what comes of it is in the gradient
 )
 
@@ -173,17 +175,28 @@ def taped(keep: Callable[..., None], *, as_written: bool) -> Mode:
 
 
 @cache
+def plain() -> Mode:
+    """Return a mode that evaluates a graph with numpy much as it was derived."""
+    query = ["minimum_compile", "merge", "useless", "inline_ofg_expansion", "py_only"]
+    return _rewriting(
+        VMLinker(use_cloop=False, c_thunks=False),
+        RewriteDatabaseQuery(include=[*query, "local_useless_unbatched_blockwise"]),
+    )
+
+
+@cache
 def _fast() -> Mode:
     """Return the fast mode: all rewrites, no C, no Numba, evaluated by numpy."""
     return _rewriting(VMLinker(use_cloop=False, c_thunks=False))
 
 
-def _rewriting(linker: VMLinker) -> Mode:
-    """Return a mode with every rewrite of a full compilation that numpy gains from."""
-    query = RewriteDatabaseQuery(include=["fast_run", "py_only"], exclude=["fusion", "inplace"])
-    plain = Mode(linker, query)
+def _rewriting(linker: VMLinker, query: RewriteDatabaseQuery | None = None) -> Mode:
+    """Return a mode with some rewrites: every one of a full compilation that numpy gains from."""
+    if query is None:
+        query = RewriteDatabaseQuery(include=["fast_run", "py_only"], exclude=["fusion", "inplace"])
+    found = Mode(linker, query)
     split = WalkingGraphRewriter(node_rewriter([Elemwise])(_split), ignore_newtrees=True)
-    return plain.register((split, _AFTER_EVERYTHING))
+    return found.register((split, _AFTER_EVERYTHING))
 
 
 def _split(fgraph: FunctionGraph, node: Apply) -> list[Variable] | None:  # noqa: ARG001 - asked for

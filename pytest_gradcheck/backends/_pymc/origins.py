@@ -83,7 +83,9 @@ def _compiled(
     """Return which elements are not finite in the functions that were compiled for measuring."""
     vector = flat(point, point, program.names)
     found = {}
-    for name, term in program.terms(model, vector, point, seed=seed).items():
+    headline = program.headline(vector, point, seed=seed)
+    terms = program.terms(model, vector, point, seed=seed, headline=headline)
+    for name, term in terms.items():
         found[name, ""] = nonfinite(term.value)
         found |= {(name, p): nonfinite(g) for p, g in term.grads.items() if g is not None}
     return found

@@ -1,8 +1,9 @@
 """Compile a model once, and evaluate its log-density, gradient and terms.
 
-The headline is the function that PyMC's own samplers call. The terms come from a second function,
-compiled when they are first asked for: more outputs in one graph would change how the headline is
-rewritten, and which of its elements are finite.
+The headline is the function that PyMC's own samplers call. The terms come from functions of their
+own (see `pytest_gradcheck.backends._pymc.terms`), compiled when they are first asked for: more
+outputs in one graph would change how the headline is rewritten, and which of its elements are
+finite.
 
 Requirements:
     Nothing compiled may hold a model, nor need the one that it was compiled of: an equal one shares
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from pymc.model import core
 from pytest_gradcheck.backends._pymc import graph
 from pytest_gradcheck.backends._pymc.mode import choose, compiling, default, scope
 from pytest_gradcheck.backends._pymc.seeding import seeded
+from pytest_gradcheck.backends._pymc.terms import Terms, TermValues
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.progress import working
 
@@ -33,17 +34,9 @@ if TYPE_CHECKING:
     from pymc import Model
     from pytensor.graph.basic import Variable
 
-__all__ = ["Point", "Program", "TermValues", "flat", "frozen"]
+__all__ = ["Point", "Program", "flat", "frozen"]
 
 Point = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermValues:
-    """Hold one term at one point: its value, and its gradient where it depends on something."""
-
-    value: float
-    grads: Mapping[str, NDArray[Any] | None]
 
 
 class Program:
@@ -67,8 +60,7 @@ class Program:
             scanned = graph.scanned(reached)
         self.disconnected = frozenset(set(wrt) - set(map(_name, reached)))
         self.choice = choose(mode, scanned)
-        self._terms: Any = None
-        self._blocks: tuple[tuple[str, ...], ...] = ()
+        self._terms: Terms | None = None
         self._inputs = list(_variables(model, (*self.names, *self.held)).values())
         self._scalars = graph.factors(density, len(graph.term_names(model)))
         self._label = model.name or "model"
@@ -93,24 +85,36 @@ class Program:
         return blocks
 
     def terms(
-        self, model: Model, vector: NDArray[Any], start: Point, *, seed: int
+        self,
+        model: Model,
+        vector: NDArray[Any],
+        start: Point,
+        *,
+        seed: int,
+        headline: tuple[float, NDArray[Any]],
     ) -> dict[str, TermValues]:
-        """Return every term's value and gradient at a flat point."""
+        """Return every term's value and gradient at a flat point.
+
+        Args:
+            model: that the program was compiled of, or an equal one.
+            vector: the point.
+            start: where the variables that are held in place stand.
+            seed: of what the model draws.
+            headline: log-density and gradient at the point.
+        """
         if self._terms is None:
-            self._compile_terms(model)
+            self._terms = self._derive_terms(model)
+        held = (start[name] for name in self.held)
+        blocks = [*self.split(vector, start).values(), *held]
+        value, grad = headline
         with scope(self.choice.label), seeded(self.rngs, seed):
-            held = (start[name] for name in self.held)
-            inputs = (*self.split(vector, start).values(), *held)
-            outputs = [frozen(output) for output in self._terms(*inputs)]
-        names = graph.term_names(model)
-        values, grads = outputs[: len(names)], iter(outputs[len(names) :])
-        result = {}
-        for name, value, block in zip(names, values, self._blocks, strict=True):
-            present = {parameter: next(grads) for parameter in block}
-            result[name] = TermValues(
-                value=float(value), grads={p: present.get(p) for p in self.names}
-            )
-        return result
+            found = self._terms.plainly(blocks, (value, self.split(grad, start)))
+        if not found:
+            with working(f"compiling the terms of '{self._label}'"), seeded(self.rngs, 0), model:
+                self._terms.complete()
+            with scope(self.choice.label), seeded(self.rngs, seed):
+                found = self._terms.rewritten(blocks)
+        return dict(zip(graph.term_names(model), found, strict=True))
 
     def _compile(self, model: Model, density: Variable, start: Point, seed: int) -> None:
         """Compile the headline and try it; what numpy cannot evaluate gets the default mode."""
@@ -159,9 +163,8 @@ class Program:
             )
             raise UsageError(msg)
 
-    def _compile_terms(self, model: Model) -> None:
-        """Compile one function with the value and the gradient of every term."""
-        wrt = dict(zip(self.names, self._inputs, strict=False))
+    def _derive_terms(self, model: Model) -> Terms:
+        """Derive the terms and their gradients."""
         with (
             working(f"compiling the terms of '{self._label}'"),
             compiling(self.choice.label),
@@ -170,18 +173,8 @@ class Program:
         ):
             scalars = graph.rewritten(self._scalars) if self._scalars else graph.terms(model)
             self._scalars = []  # rewritten in place
-            grads = [graph.gradients(scalar, list(wrt.values())) for scalar in scalars]
-            blocks = [
-                {name: grad for name, grad in zip(wrt, row, strict=True) if grad is not None}
-                for row in grads
-            ]
-            self._terms = pytensorf.compile(
-                self._inputs,
-                [*scalars, *(grad for block in blocks for grad in block.values())],
-                mode=self.choice.mode,
-                on_unused_input="ignore",
-            )
-        self._blocks = tuple(tuple(block) for block in blocks)
+            wrt = dict(zip(self.names, self._inputs, strict=False))
+            return Terms(scalars, self._inputs, wrt=wrt, choice=self.choice)
 
 
 def flat(point: Point, start: Point, names: Sequence[str]) -> NDArray[Any]:

@@ -114,6 +114,7 @@ def objective(
         facts=facts,
         packages={"torch": str(torch.__version__)},
         collective=ranks,
+        passing=evaluator.passing if ranks is None else None,
         contribution=contribution,
     )
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from pytest_gradcheck.backends._torch.differentiate import taken, views
+from pytest_gradcheck.backends._torch.handing import check_streamable, handed_over
 from pytest_gradcheck.backends._torch.jitter import MovedInputs, Noise, watched
 from pytest_gradcheck.backends._torch.joint import Joint
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
@@ -39,6 +40,8 @@ from pytest_gradcheck.records import (
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from pytest_gradcheck.records import ArrayView
 
 __all__ = ["Evaluator"]
 
@@ -103,6 +106,37 @@ class Evaluator:
             )
         work = watched(lambda wide: self._evaluation(components=components, wide=wide), jitter)
         return self.at(point or {}, precision, jitter, work)
+
+    def passing(
+        self,
+        take: Callable[[str, ArrayView], None],
+        point: Point | None = None,
+        *,
+        precision: Precision = "native",
+        jitter: Jitter | None = None,
+        seed: int | None = None,
+    ) -> Evaluation:
+        """Return the loss, and hand each gradient over as soon as it is complete."""
+        if seed is not None and seed != self.seed:
+            other = replace(self, mine=self.mine.reseeded(), seed=seed)
+            return other.passing(take, point, precision=precision, jitter=jitter)
+        check_streamable(self.source)
+        work = watched(partial(self._passed, take), jitter)
+        return self.at(point or {}, precision, jitter, work)
+
+    def _passed(self, take: Callable[[str, ArrayView], None], wide: bool) -> Evaluation:  # noqa: FBT001 - as `work`
+        """Evaluate, and hand the gradients over."""
+        terms = self.terms(wide=wide)
+        if terms.components:
+            named = ", ".join(terms.components)
+            msg = (
+                f"streaming=True: the loss of '{self.source.label}' has components ({named}), and "
+                "their gradients are held against each other; return their sum"
+            )
+            raise UsageError(msg)
+        value, policy = float(terms.total.detach()), policy_of(self.source, terms.total)
+        handed_over(terms.total, self.source, take, wide=wide)
+        return Evaluation(value=value, grads={}, policy=policy)
 
     def at(
         self, point: Point, precision: Precision, jitter: Jitter | None, work: Callable[[bool], _T]

@@ -19,6 +19,8 @@ from torch import nn
 from pytest_gradcheck.backends._torch.watching.arguments import scalar
 from pytest_gradcheck.backends._torch.watching.inputs import STATISTICS, seeing
 from pytest_gradcheck.backends._torch.watching.names import (
+    autocast,
+    coarsest,
     facts_of,
     model_of,
     names_of,
@@ -239,6 +241,9 @@ class Recorder:
         self._unseen, self._open = False, True
         if batch:
             self.notebook.facts["batch"] = batch
+        narrow = autocast(self.notebook.device)
+        if narrow is not None:
+            self.notebook.facts["precision"] = coarsest([narrow])
         row = LoggedRow(group="scale", step=self.now)
         for key, statistics in zip(keys, found, strict=True):
             self._pending.add(row.values, [f"{key}.{name}" for name in STATISTICS], statistics)
