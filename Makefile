@@ -2,7 +2,7 @@
 # make test    all tests, then the PyMC ones once more under PyMC 6
 # make lint    what .ci/run checks besides: ruff, typos, types, the manifest
 # make docs    the documentation, into build/site
-# make bench   cost of a measurement, cost of loading the plugin
+# make bench   every benchmark, one after the other (an hour; python -m benchmarks --quick: minutes)
 #
 # Each needs a Python 3.11 or newer, git and make; the first call installs pinned packages into
 # .venv (a few minutes), later calls start at once.
@@ -67,8 +67,7 @@ docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
 bench: $(INSTALLED)
-	$(RUN) benchmarks.overhead
-	$(RUN) benchmarks.startup
+	$(RUN) benchmarks
 
 clean:
 	rm -rf build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -7,12 +7,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.reporters.content import entry_content, run_content
+from pytest_gradcheck.reporters.packed import filled, parted
 from pytest_gradcheck.serialize import to_json, to_plain
 
 if TYPE_CHECKING:
     from pytest_gradcheck.reporters import Report, ReportEntry
 
-__all__ = ["CLOSING", "call_line", "json_line", "json_text", "opening"]
+__all__ = ["CLOSING", "call_text", "json_line", "json_text", "opening"]
 
 CLOSING = "\n]\n}\n"
 """What follows the last call of a document."""
@@ -20,8 +21,9 @@ CLOSING = "\n]\n}\n"
 
 def json_text(report: Report) -> str:
     """Return the report as JSON; NaN and Inf are the texts ``nan``, ``inf`` and ``-inf``."""
-    calls = ",\n".join(call_line(entry, entry_content(entry, to_plain)) for entry in report.entries)
-    return f"{opening(report)}{calls}{CLOSING}"
+    calls = (call_text(entry, entry_content(entry, to_plain)) for entry in report.entries)
+    lines = ",\n".join(filled(text, blocks) for text, blocks in calls)
+    return f"{opening(report)}{lines}{CLOSING}"
 
 
 def opening(report: Report) -> str:
@@ -31,17 +33,19 @@ def opening(report: Report) -> str:
     return f'{{\n{head}"calls": [\n'
 
 
-def call_line(entry: ReportEntry, content: dict[str, Any]) -> str:
-    """Return the line of one call.
+def call_text(entry: ReportEntry, content: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return the line of one call, to be `filled`, and with what.
 
     Args:
         entry: of the call.
         content: of the entry, with real numbers.
     """
+    whole, blocks = parted(content)
     try:
-        return json.dumps(content, allow_nan=False)
+        return json.dumps(whole, allow_nan=False), blocks
     except ValueError:  # a number that JSON does not have
-        return json_line(entry_content(entry, to_json))
+        whole, blocks = parted(entry_content(entry, to_json))
+        return json_line(whole), blocks
 
 
 def json_line(data: object) -> str:

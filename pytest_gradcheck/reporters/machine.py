@@ -1,8 +1,10 @@
-"""Write what machines read: the formats that hold everything, all of them in one pass.
+"""Write what machines read: JSON, JSON lines and a pickle, all of them in one pass.
 
 Requirements:
     What a call says is gathered once, whatever the number of files, and held no longer than a
-    format needs it: a large run has a hundred megabytes of sketches.
+    format needs it: a large run has a hundred megabytes of sketches. Only the JSON has their
+    numbers, from which `gradcheck` accepts and compares; whoever reads the others has no use for
+    them.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.atomic import replacing
-from pytest_gradcheck.reporters.as_json import CLOSING, call_line, opening
+from pytest_gradcheck.reporters.as_json import CLOSING, call_text, opening
 from pytest_gradcheck.reporters.as_jsonl import jsonl_line
 from pytest_gradcheck.reporters.as_pickle import write_pickle
 from pytest_gradcheck.reporters.content import entry_content
+from pytest_gradcheck.reporters.packed import filled, lean
 from pytest_gradcheck.serialize import to_plain
 
 if TYPE_CHECKING:
@@ -43,14 +46,14 @@ def write_machine(report: Report, paths: Mapping[Path, str]) -> dict[Path, OSErr
         for entry in report.entries:
             content = entry_content(entry, to_plain)
             if of[".pkl"]:
-                kept.append(content)
+                kept.append(lean(content))
             if of[".json"] or of[".jsonl"]:
-                call = call_line(entry, content)
+                text, blocks = call_text(entry, content)
                 for draft in of[".json"]:
                     draft.write(between.encode())
-                    draft.write(call.encode())
+                    draft.write(filled(text, blocks).encode())
                 for draft in of[".jsonl"]:
-                    draft.write(jsonl_line(report, call).encode())
+                    draft.write(jsonl_line(report, filled(text)).encode())
                 between = ",\n"
         for draft in of[".json"]:
             draft.write(f"{'' if report.entries else between}{CLOSING}".encode())

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from functools import cache
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+import numpy as np
 
 from pytest_gradcheck.records import ArrayView, Sketch
 from pytest_gradcheck.stats import kernels
@@ -21,7 +24,6 @@ from pytest_gradcheck.stats.whole import HALF, lanes_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from pytest_gradcheck.stats.largest import Largest
@@ -31,7 +33,8 @@ __all__ = ["reduced_at_once", "sketches_at_once"]
 _SHARED: Final = 2**22  # elements from which on several threads are worth their start
 _MOST_THREADS: Final = 8  # memory, not arithmetic, is what they wait for
 
-Found = tuple[float, int, int, tuple[float, ...], int, int, int, int]
+Found: TypeAlias = tuple[float, int, int, tuple[float, ...], int, int, int, int]
+Look: TypeAlias = "Callable[[int, NDArray[np.floating], float], None]"
 T = TypeVar("T")
 
 
@@ -42,60 +45,70 @@ def reduced_at_once(views: Mapping[int, ArrayView], largest: Largest) -> dict[in
         views: of the gradients, by number of the parameter.
         largest: keeps the largest elements.
     """
+    lock = threading.Lock()
+
+    def look(number: int, flat: NDArray[np.floating], peak: float) -> None:
+        with lock:
+            if largest.wants(number, peak):
+                largest.add(number, 0, flat, peak)
+
     done = {}
-    for owner, (flat, found) in _found(views).items():
+    for number, found in _found(views, look).items():
         peak, zeros, exponent, values, *squares, steps_high, steps_low = found
-        if largest.wants(owner, peak):
-            largest.add(owner, 0, flat, peak)
-        survey = Survey(flat.size)
+        size = views[number].size
+        survey = Survey(size)
         survey.max_abs, survey.zeros = peak, zeros
         sketch = Sketch(norm=_norm(squares, exponent), values=values)
-        mean = math.ldexp(((steps_high << HALF) + steps_low) / flat.size, exponent - STEP_BITS)
-        done[owner] = Reduced(survey=survey, norm=sketch.norm, mean=mean, sketch=sketch)
+        mean = math.ldexp(((steps_high << HALF) + steps_low) / size, exponent - STEP_BITS)
+        done[number] = Reduced(survey=survey, norm=sketch.norm, mean=mean, sketch=sketch)
     return done
 
 
 def sketches_at_once(views: Mapping[int, ArrayView]) -> dict[int, Sketch]:
     """Return the sketches of arrays, without those that take more than one call."""
     done = {}
-    for number, (_, found) in _found(views).items():
+    for number, found in _found(views, lambda *_: None).items():
         _, _, exponent, values, *squares, _, _ = found
         done[number] = Sketch(norm=_norm(squares, exponent), values=values)
     return done
 
 
-def _found(
-    views: Mapping[int, ArrayView],
-) -> dict[int, tuple[NDArray[np.floating], Found]]:
-    """Return arrays that lie in one row with what their reductions returned."""
+def _found(views: Mapping[int, ArrayView], look: Look) -> dict[int, Found]:
+    """Return what the reductions of arrays returned, each looked at while its elements are here."""
     if kernels.compiled is None:
         return {}
-    flats = {}
-    for number, view in views.items():
-        flat = getattr(view, "flat", None)
-        if flat is not None and ROWS < flat.size <= kernels.BLOCK and kernels.fits(flat):
-            flats[number] = flat
-    results = _mapped(
-        lambda flat: kernels.compiled.reduce(flat, lanes_of(flat.size)), list(flats.values())
-    )
+
+    def one(number: int) -> Found | None:
+        flat = getattr(views[number], "flat", None)
+        if flat is None:
+            return None
+        if flat.dtype == np.float16:
+            flat = flat.astype(np.float32)
+        if not kernels.fits(flat):
+            return None
+        found: Found | None = kernels.compiled.reduce(flat, lanes_of(flat.size))
+        if found is not None:
+            look(number, flat, found[0])
+        return found
+
+    numbers = [i for i, view in views.items() if ROWS < view.size <= kernels.BLOCK]
+    size = sum(views[i].size for i in numbers)
     return {
-        number: (flat, found)
-        for (number, flat), found in zip(flats.items(), results, strict=True)
+        i: found
+        for i, found in zip(numbers, _mapped(one, numbers, size), strict=True)
         if found is not None
     }
 
 
-def _mapped(
-    function: Callable[[NDArray[np.floating]], T], flats: Sequence[NDArray[np.floating]]
-) -> Iterable[T]:
+def _mapped(function: Callable[[int], T], numbers: Sequence[int], size: int) -> Iterable[T]:
     """Apply a function that lets go of the interpreter, in several threads where that pays."""
-    threads = min(_threads(), len(flats))
-    if threads < 2 or sum(flat.size for flat in flats) < _SHARED:  # noqa: PLR2004
-        return map(function, flats)
+    threads = min(_threads(), len(numbers))
+    if threads < 2 or size < _SHARED:  # noqa: PLR2004
+        return map(function, numbers)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, flats))
+        return list(pool.map(function, numbers))
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -52,19 +53,32 @@ def swept(
     if len(grid) < 2:  # noqa: PLR2004 - nothing changes at one point
         msg = f"a sweep needs at least two points, not {settings!r:.60}"
         raise UsageError(msg)
-    stops = []
+    stops, plan = [], Plan(replicates=replicates)
     with working(f"sweeping {', '.join(settings)}", total=len(grid)) as advance:
         for setting in grid:
-            objective = _objective(build, setting, options)
             shown = {name: as_text(value) for name, value in setting.items()}
-            plan = Plan(replicates=replicates)
-            stops.append(Stop(setting=shown, measurement=measure(objective, plan)))
+            with _named(shown):
+                measurement = measure(_objective(build, setting, options), plan)
+            stops.append(Stop(setting=shown, measurement=measurement))
             advance()
     places = [tuple(stop.setting.values()) for stop in stops]
     if len(set(places)) < len(places):
         msg = f"two points of the sweep look alike: {settings!r:.80}; give values that differ"
         raise UsageError(msg)
     return Sweep(stops=tuple(stops), findings=tuple(changes(stops, given)), limits=given)
+
+
+@contextmanager
+def _named(setting: Mapping[str, str]) -> Iterator[None]:
+    """Say at which point of the grid something went wrong."""
+    try:
+        yield
+    except UsageError as error:
+        msg = f"at {place(setting)}: {error}"
+        raise type(error)(msg) from None
+    except Exception as error:
+        error.add_note(f"while sweeping, at {place(setting)}")
+        raise
 
 
 def _check(settings: object, build: object) -> None:
@@ -105,8 +119,8 @@ def _objective(
     own = [part for part in rest if isinstance(part, Mapping)]
     if len(losses) + len(own) < len(rest) or len(losses) > 1 or len(own) > 1:
         msg = (
-            f"at {place({k: as_text(v) for k, v in setting.items()})} the function of the settings "
-            f"returned {made!r:.60}; return a model, (model, loss) or (model, loss, options)"
+            f"the function of the settings returned {made!r:.60}; return a model, (model, loss) "
+            "or (model, loss, options)"
         )
         raise UsageTypeError(msg)
     options: dict[str, Any] = {**shared, **(own[0] if own else {})}

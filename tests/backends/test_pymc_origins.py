@@ -16,7 +16,7 @@ from tests.backends.pymc_faults import FAULTS, Fault, confident_coin, norm_at_ze
 def test_a_fault_is_named(fault: Fault) -> None:
     """The message must name the term, the operation with its numbers, and the variable there."""
     verdict = check_gradients(fault.build(), at=fault.at or None, perturb=False)
-    if fault.versions and verdict.measurement.finite:
+    if not fault.expected() and verdict.measurement.finite:
         pytest.skip(f"PyMC {pm.__version__} does not have this fault")
     (origin, *others) = verdict.measurement.origins
     assert origin.term == fault.term

@@ -101,7 +101,7 @@ def test_a_point_that_is_not_finite_fails() -> None:
         ({"k": [1, 2]}, scaled, {"max_nrom_ratio": 2.0}, "did you mean 'max_norm_ratio'"),
         ({"k": [1, 2]}, scaled, {"max_norm_ratio": 0.5}, "max_norm_ratio must be"),
         ({"k": [1, 2]}, scaled, {"max_snr_ratio": 2.0}, "replicates is off"),
-        ({"k": [1, 2]}, lambda k: (scaled(k)[0], 3), {}, "at k=1 the function of the settings"),
+        ({"k": [1, 2]}, lambda k: (scaled(k)[0], 3), {}, "at k=1: the function of the settings"),
     ],
 )
 def test_misuse(settings: Any, build: Any, options: dict[str, Any], text: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pymc
+import pytensor
 from numpy.typing import NDArray
 from pytensor.graph.basic import Constant
 from pytensor.scalar.basic import Switch
@@ -34,6 +36,7 @@ Point = Mapping[str, NDArray[Any]]
 _NEAR = 3  # parameters shown with their values
 _THEIRS = (
     *(sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib")),
+    *(str(Path(str(package.__file__)).parent) for package in (pymc, pytensor)),
     str(Path(__file__).parents[2]),
 )
 _MEANINGS = {  # operations on whole arrays -> what their failure says of the first input

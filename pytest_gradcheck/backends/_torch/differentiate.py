@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_gradcheck.backends._torch.promote import check_wide
-from pytest_gradcheck.backends._torch.views import staged, view_of
+from pytest_gradcheck.backends._torch.views import view_of
 from pytest_gradcheck.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def explained(source: Source) -> Iterator[None]:
 def views(grads: Mapping[str, torch.Tensor | None], *, wide: bool) -> dict[str, ArrayView | None]:
     """Show gradients to the statistics; with ``wide`` they must be float64."""
     found: dict[str, ArrayView | None] = {}
-    for name, grad in staged(grads).items():
+    for name, grad in grads.items():
         if grad is not None and wide:
             check_wide(f"the gradient of {name!r}", grad)
         found[name] = None if grad is None else view_of(grad)

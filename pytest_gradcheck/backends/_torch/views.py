@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -28,14 +28,12 @@ __all__ = [
     "TensorView",
     "pieces",
     "real_shape",
-    "staged",
     "to_numpy",
     "view_of",
 ]
 
 _IN_NUMPY = {torch.float16, torch.float32, torch.float64}
 _CROSSING = 2**22  # elements that are copied from an accelerator at a time
-_STAGED = 2**28  # bytes that may be copied at once
 _GAP = 1024  # elements; a chunk of its own costs more than showing that many zeros
 
 Chunk = tuple[int, "NDArray[np.floating[Any]]"]
@@ -50,31 +48,6 @@ def view_of(tensor: torch.Tensor) -> ArrayView:
     if tensor.layout in {torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}:
         return SparseView(tensor.detach().to_sparse(layout=torch.sparse_coo).coalesce())
     return TensorView(tensor.to_dense())
-
-
-def staged(tensors: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor | None]:
-    """Return dense tensors of an accelerator as copies on the CPU, unless they are very large.
-
-    All copies are under way before the first is waited for: once for the lot of them.
-    """
-    there = [t for t in tensors.values() if t is not None and t.is_cuda and _is_dense(t)]
-    if not there or sum(t.numel() * t.element_size() for t in there) > _STAGED:
-        return dict(tensors)
-    copies: dict[str, torch.Tensor | None] = {}
-    for name, tensor in tensors.items():
-        if tensor is None or not (tensor.is_cuda and _is_dense(tensor)):
-            copies[name] = tensor
-            continue
-        copy = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
-        copies[name] = copy.copy_(tensor.detach(), non_blocking=True)
-    for device in {t.device for t in there}:
-        torch.cuda.current_stream(device).synchronize()
-    return copies
-
-
-def _is_dense(tensor: torch.Tensor) -> bool:
-    """Whether a tensor is an ordinary one of its kind."""
-    return tensor.layout is torch.strided and type(tensor) is torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +74,21 @@ class TensorView:
 
     @property
     def flat(self) -> NDArray[np.floating[Any]] | None:
-        """The elements in one row, ``None`` where they do not lie so on the CPU."""
+        """The elements in one row, a copy if they lie elsewhere; ``None`` where that takes more."""
         tensor = self.tensor.detach()
-        if not (tensor.is_cpu and tensor.dtype in _IN_NUMPY and tensor.is_contiguous()):
+        if not tensor.is_contiguous() or tensor.is_complex() or tensor.is_meta:
             return None
-        flat = (to_numpy(tensor) if tensor.is_neg() else tensor.numpy()).reshape(-1)
-        flat.flags.writeable = False
-        return flat
+        if tensor.is_cpu and tensor.dtype in _IN_NUMPY and not tensor.is_neg():
+            flat = tensor.numpy().reshape(-1)
+            flat.flags.writeable = False
+            return flat
+        if tensor.is_cuda:  # a thread that reduces knows nothing of the stream this was made on
+            torch.cuda.synchronize(tensor.device)
+        return to_numpy(tensor.reshape(-1))
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Yield ``(start, values)``; slices of the tensor itself where it is contiguous."""
-        flat = self.flat
+        flat = self.flat if self.tensor.is_cpu and self.tensor.dtype in _IN_NUMPY else None
         if flat is not None:  # one crossing into numpy, not one for each chunk
             for start in range(0, flat.size, size):
                 yield start, flat[start : start + size]

@@ -33,7 +33,6 @@ class Row:
         used: the largest part of an allowance that a parameter used.
         parameters: how many there are.
         seconds: that evaluating took.
-        node_id: of the test, as pytest takes it.
     """
 
     number: int
@@ -48,7 +47,6 @@ class Row:
     used: float | None
     parameters: int | None
     seconds: float
-    node_id: str
 
 
 def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
@@ -75,7 +73,6 @@ def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
         used=max((one.share for one in used.values()), default=None),
         parameters=len(m.native.parameters) if m else None,
         seconds=entry.seconds,
-        node_id=entry.node_id,
     )
 
 
