@@ -2,7 +2,7 @@
 # make test    all tests, then the PyMC ones once more under PyMC 6
 # make lint    what .ci/run checks besides: ruff, typos, types, the manifest
 # make docs    the documentation, into build/site
-# make bench   cost of a measurement, cost of loading the plugin
+# make bench   every benchmark, one after the other (an hour; python -m benchmarks --quick: minutes)
 #
 # Each needs a Python 3.11 or newer, git and make; the first call installs pinned packages into
 # .venv (a few minutes), later calls start at once.
@@ -18,6 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 VENV := .venv
 VENV6 := .venv-pymc6
 BIN := $(VENV)/bin
+KERNELS := pytest_gradcheck/stats/_kernels.c
 INSTALLED := $(VENV)/.installed
 INSTALLED6 := $(VENV6)/.installed
 RUN := $(BIN)/python -m
@@ -66,16 +67,15 @@ docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
 bench: $(INSTALLED)
-	$(RUN) benchmarks.overhead
-	$(RUN) benchmarks.startup
+	$(RUN) benchmarks
 
 clean:
 	rm -rf build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 # The stamp is written last, so an interrupted installation starts again.
-$(INSTALLED): requirements/dev.txt pyproject.toml
+$(INSTALLED): requirements/dev.txt pyproject.toml $(KERNELS)
 	@.ci/install $(VENV) 3.11 requirements/dev.txt
 
-$(INSTALLED6): requirements/pymc6.txt pyproject.toml
+$(INSTALLED6): requirements/pymc6.txt pyproject.toml $(KERNELS)
 	@.ci/install $(VENV6) 3.12 requirements/pymc6.txt

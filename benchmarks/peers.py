@@ -11,6 +11,14 @@ total norm
 histograms
     64 bins for each parameter, as ``wandb.watch`` logs them; an alarm where more than 1 % of the
     elements of a parameter change their bin.
+finite and reached
+    no NaN and no Inf, and no parameter without a gradient or with one that is exactly zero: the
+    rules of ``assert_gradients_finite`` and ``assert_all_params_receive_grad`` of pytest-torch.
+gradcheck, fast and slow
+    ``torch.autograd.gradcheck`` at its defaults on the loss in float64 as a function of all
+    parameters: numeric against analytic, so that it needs no earlier run and sees no fault that the
+    loss has as well. Slow takes two losses for each element; it is left out where that is more than
+    `SLOW` of them. Where it fails the right gradient, that is printed: ``alarm``.
 full snapshot
     every element written by ``numpy.savez`` and compared with ``numpy.allclose`` at the tolerances
     of `torch.testing`, as ``ndarrays_regression`` of pytest-regressions does.
@@ -23,6 +31,7 @@ import io
 import os
 import statistics
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -37,14 +46,17 @@ from pytest_gradcheck.api import judged
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.measure import measure
 from pytest_gradcheck.plan import Plan
+from pytest_gradcheck.point import to_numpy
 from pytest_gradcheck.recording import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.power.subject import Model
+    from pytest_gradcheck.records import Objective
 
 BINS = 64
+SLOW = 40  # elements
 LIMITS = parse(("the call", {"perturb": False, "reaches": False}))
 
 
@@ -75,9 +87,12 @@ def costs(model: Model, rounds: int) -> dict[str, float]:
     one = seconds(objective.value_and_grad, rounds)
     ways: dict[str, Callable[[], object]] = {
         "total norm": lambda: float(torch.nn.utils.get_total_norm(tensors)),
+        "finite and reached": lambda: [np.isfinite(g).all() and g.any() for g in arrays.values()],
         "histograms": lambda: [histogram(g) for g in arrays.values()],
         "full snapshot": lambda: np.savez(io.BytesIO(), **named(arrays)),
     }
+    for way, fast in modes(objective).items():
+        ways[way] = partial(checks_out, objective, same, fast=fast)
     found = {way: seconds(work, rounds) / one for way, work in ways.items()}
     found["pytest-gradcheck"] = seconds(lambda: measure(objective, Plan()), rounds) / one - 1.0
     return found
@@ -91,24 +106,77 @@ def catches(model: Model) -> dict[str, str]:
     baseline = record(objective, LIMITS)
     rules: dict[str, Callable[[Answer, Answer], bool]] = {
         "total norm": norms_differ,
+        "finite and reached": missing_or_broken,
         "histograms": histograms_differ,
         "full snapshot": elements_differ,
     }
-    found, count = dict.fromkeys([*rules, "pytest-gradcheck"], 0), 0
+    checked = modes(objective)
+    found, count = dict.fromkeys([*rules, *checked, "pytest-gradcheck"], 0), 0
     for fault in faults(healthy):
         count += 1
         broken = fault.apply(now)
         for way, rule in rules.items():
             found[way] += rule(broken, now)
+        for way, fast in checked.items():
+            found[way] += not checks_out(objective, fault.apply, fast=fast)
         changed = through(objective, fault.apply, components=fault.components)
         found["pytest-gradcheck"] += not judged(changed, LIMITS, baseline=baseline).passed
-    return {way: f"{n}/{count}" for way, n in found.items()}
+    false = {w for w, fast in checked.items() if not checks_out(objective, same, fast=fast)}
+    return {way: "alarm" if way in false else f"{n}/{count}" for way, n in found.items()}
+
+
+def same(now: Answer) -> Answer:
+    """Return a gradient as it is."""
+    return now
+
+
+def modes(objective: Objective) -> dict[str, bool]:
+    """Return the ways of ``gradcheck`` that end in time, and whether they are the fast one."""
+    small = sum(view.size for view in objective.point.values()) <= SLOW
+    return {"gradcheck, fast": True} | ({"gradcheck, slow": False} if small else {})
+
+
+def checks_out(objective: Objective, change: Callable[[Answer], Answer], *, fast: bool) -> bool:
+    """Whether ``torch.autograd.gradcheck`` finds a changed gradient to be that of the loss."""
+    names = list(objective.point)
+    values = [torch.from_numpy(np.array(to_numpy(v))).double() for v in objective.point.values()]
+
+    class Loss(torch.autograd.Function):
+        """Return the loss, and the changed gradient as its own."""
+
+        @staticmethod
+        def forward(ctx: Any, *given: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - torch's own
+            """Evaluate the loss."""
+            ctx.point = {n: g.detach().numpy() for n, g in zip(names, given, strict=True)}
+            with torch.enable_grad():
+                value = objective.value(ctx.point, precision="float64")
+            return torch.tensor(value, dtype=torch.float64)
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:  # noqa: ANN401 - as above
+            """Return the changed gradient."""
+            with torch.enable_grad():
+                whole = objective.value_and_grad(ctx.point, precision="float64")
+            found = change(answer(whole)).grads
+            arrays = (g if (g := found[n]) is not None else 0.0 * ctx.point[n] for n in names)
+            return tuple(grad * torch.from_numpy(np.array(a)) for a in arrays)
+
+    inputs = tuple(value.requires_grad_() for value in values)
+    passed: bool = torch.autograd.gradcheck(
+        Loss.apply, inputs, fast_mode=fast, raise_exception=False
+    )
+    return passed
 
 
 def norms_differ(now: Answer, before: Answer) -> bool:
     """Whether the total norm moved by more than one percent."""
     a, b = norm(now.grads), norm(before.grads)
     return not abs(a - b) <= 0.01 * b
+
+
+def missing_or_broken(now: Answer, _: Answer) -> bool:
+    """Whether a gradient is missing, zero or not finite."""
+    return any(g is None or not g.any() or not np.isfinite(g).all() for g in now.grads.values())
 
 
 def histograms_differ(now: Answer, before: Answer) -> bool:

@@ -3,14 +3,16 @@
 Run: ``python -m benchmarks.reports [--calls N] [--parameters N]``
 
 Every number is random, so that nothing compresses better than it would in earnest; a tenth of the
-calls drifted. Each format is written by a process of its own, forked once the run is in memory;
-memory is what that process took beyond it. The page must stay below 2 MB, and all formats together
-below 3 seconds of CPU time and 300 MB.
+calls drifted. Each format is written by itself, and at last all of them together, as a run with
+several ``--grad-report`` does. Memory is what a process that was forked with the run in memory took
+beyond it; time is that of a process that was not, since a fork copies every page that it touches.
+The page must stay below 2 MB, and all formats together below 3 seconds of CPU time and 300 MB.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import resource
@@ -19,6 +21,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,13 +38,17 @@ from pytest_gradcheck.records import (
     Sample,
     Sketch,
 )
-from pytest_gradcheck.reporters import SUFFIXES, Report, ReportEntry, write_report
+from pytest_gradcheck.reporters import SUFFIXES, Report, ReportEntry, write_reports
 from pytest_gradcheck.stats.histogram import BINS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 SECONDS = 3.0
 MEGABYTES = 300.0
 PAGE = 2e6
 
+TRIES = 3  # the best of them: what else a machine does only ever makes it slower
 SIZE = 64 * 64
 SKETCH = 32
 
@@ -53,36 +60,58 @@ def main() -> int:
     parser.add_argument("--parameters", type=int, default=100, help="of each (default 100)")
     given = parser.parse_args()
     report = run(given.calls, given.parameters)
-    total, most, page = 0.0, 0.0, 0
     print(f"{given.calls} calls of {given.parameters} parameters each")
     for suffix in SUFFIXES:
-        seconds, memory, size = written(report, suffix)
-        total, most = total + seconds, max(most, memory)
-        page = size if suffix == ".html" else page
-        print(f"{suffix:7} {seconds:6.2f} s  {memory:6.0f} MB more  {size / 1e6:8.2f} MB written")
-    print(f"all     {total:6.2f} s  (limit {SECONDS:.0f}), {most:.0f} MB (limit {MEGABYTES:.0f})")
-    print(f"page    {page / 1e6:6.2f} MB (limit {PAGE / 1e6:.0f})")
-    return 0 if total <= SECONDS and most <= MEGABYTES and page <= PAGE else 1
+        _say(suffix, *written(report, [suffix]))
+    seconds, memory, sizes = written(report, SUFFIXES)
+    _say("all", seconds, memory, sizes)
+    page = sizes[".html"]
+    print(f"a million floats as JSON: {yardstick():.2f} s on this machine now")
+    print(f"limits: {SECONDS:.0f} s, {MEGABYTES:.0f} MB; {PAGE / 1e6:.0f} MB for the page")
+    return 0 if seconds <= SECONDS and memory <= MEGABYTES and page <= PAGE else 1
 
 
-def written(report: Report, suffix: str) -> tuple[float, float, int]:
-    """Return CPU seconds, megabytes of memory and bytes that one format took."""
+def _say(what: str, seconds: float, memory: float, sizes: Mapping[str, int]) -> None:
+    """Print a line."""
+    size = sum(sizes.values()) / 1e6
+    print(f"{what:17} {seconds:6.2f} s  {memory:5.0f} MB more  {size:7.2f} MB written", flush=True)
+
+
+def written(report: Report, suffixes: Sequence[str]) -> tuple[float, float, dict[str, int]]:
+    """Return CPU seconds, megabytes of memory and bytes that formats took, written together."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"report{suffix}"
-            before, started = rss(), time.process_time()
-            write_report(path, report)
-            seconds = time.process_time() - started
-            os.write(write, f"{seconds} {rss() - before} {path.stat().st_size}".encode())
+        before = rss()
+        timed(report, suffixes)
+        os.write(write, str(rss() - before).encode())
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as pipe:
-        text = pipe.read()
+        memory = float(pipe.read())
     os.waitpid(child, 0)
-    seconds, memory, size = map(float, text.split())
-    return seconds, memory, int(size)
+    tries = [timed(report, suffixes) for _ in range(TRIES)]
+    return min(seconds for seconds, _ in tries), memory, tries[0][1]
+
+
+def timed(report: Report, suffixes: Sequence[str]) -> tuple[float, dict[str, int]]:
+    """Return CPU seconds and bytes that formats took, written together."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {suffix: Path(folder) / f"report{suffix}" for suffix in suffixes}
+        started = time.process_time()
+        problems = write_reports([*paths.values()], report)
+        seconds = time.process_time() - started
+        if problems:
+            raise SystemExit("\n".join(problems.values()))
+        return seconds, {suffix: path.stat().st_size for suffix, path in paths.items()}
+
+
+def yardstick() -> float:
+    """Return how long something takes that others can time as well."""
+    values = np.random.default_rng(0).random(1_000_000).tolist()
+    started = time.process_time()
+    json.dumps(values)
+    return time.process_time() - started
 
 
 def rss() -> float:
@@ -96,8 +125,8 @@ def run(calls: int, parameters: int) -> Report:
     entries = []
     for i in range(calls):
         drifts = i % 10 == 0
-        baseline = measured(rng, parameters)
-        now = moved(rng, baseline, 1e-3 if drifts else 1e-9)
+        now = measured(rng, parameters)
+        baseline = stored(moved(rng, now, 1e-3 if drifts else 1e-9), rng)
         verdict = with_drift(judge(now, parse()), compare(now, baseline), baseline)
         entries.append(
             ReportEntry.of(
@@ -121,7 +150,6 @@ def measured(rng: np.random.Generator, parameters: int) -> Measurement:
             for name in ("recon", "kl")
         ),
     )
-    allowed = {name: float(10 ** rng.uniform(-7, -4)) for name in names}
     counts = rng.integers(0, SIZE, (parameters, 10))
     return Measurement(
         objective="model",
@@ -130,7 +158,7 @@ def measured(rng: np.random.Generator, parameters: int) -> Measurement:
         sense="loss",
         seed=0,
         native=native,
-        shadow=native,
+        shadow=twin(native),
         point=PointStats(
             sketches=(Sketch(norm=1.0, values=(1.0,) * SKETCH),) * parameters,
             dtypes=("float32",) * parameters,
@@ -139,8 +167,6 @@ def measured(rng: np.random.Generator, parameters: int) -> Measurement:
             Sample(label=f"#{i}", seed=i, scale=1e-3, value=1.0, norm=float(rng.random()), cosine=1)
             for i in range(4)
         ),
-        allowances=allowed,
-        shadow_allowances=allowed,
         packages={"torch": "2.13.0"},
         histograms={
             name: (0,) * 20 + tuple(line.tolist()) + (0,) * (BINS - 30)
@@ -177,7 +203,39 @@ def moved(rng: np.random.Generator, m: Measurement, size: float) -> Measurement:
         values = tuple(new.tolist())
         found.append(replace(p, norm=norm, sketch=Sketch(norm=norm, values=values)))
     native = replace(m.native, parameters=tuple(found))
-    return replace(m, native=native, shadow=native)
+    return replace(m, native=native, shadow=twin(native))
+
+
+def stored(m: Measurement, rng: np.random.Generator) -> Measurement:
+    """Return a measurement as it comes back from a baseline, with allowances."""
+    allowed = {p.name: float(f"{10 ** rng.uniform(-7, -4):.3g}") for p in m.native.parameters}
+    plain = tuple(replace(p, top=()) for p in m.native.parameters)
+    return replace(
+        m,
+        native=replace(m.native, parameters=plain),
+        allowances=allowed,
+        shadow_allowances=allowed,
+        histograms={},
+    )
+
+
+def twin(native: GradientStats) -> GradientStats:
+    """Return the same gradient as it might be in float64: other bits, and no largest elements."""
+    near = 1 + 2.0**-30
+    parameters = (
+        replace(
+            p,
+            dtype="float64",
+            norm=p.norm * near,
+            max_abs=p.max_abs * near,
+            mean=p.mean * near,
+            top=(),
+            sketch=p.sketch
+            and Sketch(norm=p.norm * near, values=tuple(v * near for v in p.sketch.values)),
+        )
+        for p in native.parameters
+    )
+    return replace(native, parameters=tuple(parameters))
 
 
 if __name__ == "__main__":

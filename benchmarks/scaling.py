@@ -6,6 +6,9 @@ Each axis is swept alone. Time is that of reducing gradients which are there alr
 statistics and sketches, components included), the smallest of a few rounds; memory is the peak
 beside the gradients, as `tracemalloc` counts numpy's arrays. The exponent is the slope of a line
 through the logarithms, over the upper half of the axis, where the constant part no longer counts.
+Replicates are evaluations of a noisy gradient of a hundred thousand elements, under as many seeds.
+Tests are whole sessions in check mode, each test with a baseline, as `benchmarks.many_tests` makes
+them; their time is CPU time, the start of the process included.
 Ranks are processes of one machine that reduce a gradient of fixed size together; they share its
 cores, so that the time says what joining costs, not what sharing gains.
 
@@ -20,17 +23,21 @@ import json
 import math
 import os
 import platform
+import tempfile
 import time
 import tracemalloc
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from benchmarks import many_tests
+from pytest_gradcheck.backends import objective
+from pytest_gradcheck.measure.replicates import replicates as _replicates
 from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.records import ArrayView, ComponentEvaluation, Evaluation
 from pytest_gradcheck.stats import gradient_stats
@@ -93,6 +100,37 @@ def components(_: int, rounds: int) -> list[Row]:
     return [reduced("components", n, partial(evaluation, [100_000], n), rounds) for n in counts]
 
 
+def replicates(_: int, rounds: int) -> list[Row]:
+    """Sweep the number of seeds."""
+    weights = np.arange(100_000.0)
+
+    def noisy(point: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+        noise = np.random.standard_normal(weights.size)  # noqa: NPY002 - the stream that is seeded
+        return float(point["w"] @ noise), {"w": noise}
+
+    source = objective({"w": weights}, value_and_grad=noisy)
+    found = []
+    for count in (4, 8, 16, 32, 64):
+        once = partial(_replicates, source, count)
+        once()
+        seconds = min(timed(once) for _ in range(rounds))
+        found.append(Row(axis="replicates", size=count, seconds=seconds, extra_bytes=traced(once)))
+    return found
+
+
+def tests(_: int, rounds: int) -> list[Row]:
+    """Sweep the number of tests in a session."""
+    found = []
+    for count in (100, 300, 1000, 3000):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder) / "checked"
+            many_tests.generate(root, many_tests.CHECKED, count)
+            many_tests.run(root, *many_tests.PLUGIN, "--grad-baseline-update")
+            seconds = min(many_tests.run(root, *many_tests.PLUGIN) for _ in range(rounds))
+        found.append(Row(axis="tests", size=count, seconds=seconds, extra_bytes=0))
+    return found
+
+
 def ranks(_: int, rounds: int) -> list[Row]:
     """Sweep the number of processes that hold a gradient together."""
     from pytest_gradcheck import RankPool
@@ -147,14 +185,19 @@ def reduced(
 
     once()
     seconds = min(timed(once) for _ in range(rounds))
+    return Row(axis=axis, size=size, seconds=seconds, extra_bytes=traced(once))
+
+
+def traced(action: Callable[[], object]) -> int:
+    """Return the most bytes beside tensors that an action holds at one time."""
     tracemalloc.start()
-    once()
+    action()
     extra = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return Row(axis=axis, size=size, seconds=seconds, extra_bytes=extra)
+    return extra
 
 
-def timed(action: Callable[[], None]) -> float:
+def timed(action: Callable[[], object]) -> float:
     """Return the seconds that an action takes."""
     started = time.perf_counter()
     action()
@@ -220,7 +263,9 @@ AXES: dict[str, Callable[[int, int], list[Row]]] = {
     "elements": elements,
     "parameters": parameters,
     "components": components,
+    "replicates": replicates,
     "ranks": ranks,
+    "tests": tests,
 }
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from pytest_gradcheck import backends
+from pytest_gradcheck.blame import of_a_rank
 from pytest_gradcheck.checks.drift import compare, moved_parameters, recordable
 from pytest_gradcheck.checks.validate import count, number
 from pytest_gradcheck.errors import GradientError, UsageTypeError
@@ -46,6 +47,7 @@ class BackendOptions(TypedDict, total=False):
     seed: int
     mode: object
     data: object
+    streaming: bool
 
 
 class SourceOptions(BackendOptions, total=False):
@@ -183,8 +185,9 @@ def judged(
     if isinstance(objective, Measurement):
         return with_drift(verdict, result, baseline)
     if result.reason == "drift":
-        kink = on_a_kink(objective, measurement, baseline, limits.min_drift)
-        result = dataclasses.replace(result, diagnosis=(*result.diagnosis, *kink))
+        more = on_a_kink(objective, measurement, baseline, limits.min_drift)
+        more += of_a_rank(objective, measurement, baseline)
+        result = dataclasses.replace(result, diagnosis=(*result.diagnosis, *more))
     stored = stored_point(objective, measurement, baseline)
     if stored is not None:
         there = measure(at_point(objective, stored), plan)

@@ -17,11 +17,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
-__all__ = ["new_folders", "replace_file"]
+__all__ = ["Draft", "new_folders", "replace_file", "replacing"]
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _NEW_FILE = 0o666  # less what the umask takes away
+
+
+class Draft:
+    """Take the content of a file piece by piece; after an error, the rest is let go.
+
+    Attributes:
+        error: why the file cannot be written, if it cannot.
+    """
+
+    def __init__(self, file: BinaryIO | None = None, error: OSError | None = None) -> None:
+        """Write into a file, unless it could not be opened."""
+        self._file = file
+        self.error = error
+
+    def write(self, data: bytes) -> int:
+        """Add a piece."""
+        if self._file is not None and self.error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -30,20 +53,41 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: the file cannot be written; it is as before.
     """
+    with replacing(path) as draft:
+        draft.write(data)
+    if draft.error is not None:
+        raise draft.error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Draft]:
+    """Make what the body writes the content of a file, in a folder that exists.
+
+    Where that fails, or the body does, the file is as before; `Draft.error` then says why.
+    """
     target = path.resolve()
-    draft = target.with_name(f".gradcheck-{secrets.token_hex(8)}.tmp")
+    name = target.with_name(f".gradcheck-{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(os.open(draft, _FLAGS, _NEW_FILE), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            draft.chmod(stat.S_IMODE(target.stat().st_mode))
-        draft.replace(target)
-    except BaseException:
+        file = os.fdopen(os.open(name, _FLAGS, _NEW_FILE), "wb")
+    except OSError as error:
+        yield Draft(error=error)
+        return
+    draft = Draft(file)
+    try:
+        with file:
+            yield draft
+            if draft.error is None:
+                file.flush()
+                os.fsync(file.fileno())
+        if draft.error is None:
+            with suppress(FileNotFoundError):
+                name.chmod(stat.S_IMODE(target.stat().st_mode))
+            name.replace(target)
+    except OSError as error:
+        draft.error = draft.error or error
+    finally:
         with suppress(OSError):
-            draft.unlink()
-        raise
+            name.unlink()
 
 
 @contextmanager

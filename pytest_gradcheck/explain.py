@@ -5,23 +5,26 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from pytest_gradcheck.wording import shortened, wrapped
+from pytest_gradcheck.tabling import LEAST_NAME, Change, change_lines, short_pair
+from pytest_gradcheck.wording import fitted, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from pytest_gradcheck.records import CheckResult, Finding, Measurement, Verdict
 
-__all__ = ["explain", "finding_lines"]
+__all__ = ["MAX_LINES", "WIDTH", "cut", "explain", "finding_lines"]
 
 MAX_LINES: Final = 40
 WIDTH: Final = 100
 
 _LEAST_BODY = 8  # lines that the findings keep, however much there is to say beside them
-_LEAST_NAME = 12
+_TEXT = 32  # columns that a sentence keeps beside its subject
+_COMPONENT = "component "
 _SUBJECTS = 48  # columns
 _REASONS = {
     "structure": "cannot be compared with its baseline: the structure changed",
+    "policy": "cannot be compared with its baseline: the precision policy changed",
     "point": "cannot be compared with its baseline: the starting point moved",
 }
 _CHANGE = re.compile(
@@ -49,21 +52,21 @@ def explain(verdict: Verdict, *, verbose: bool = False, width: int = WIDTH) -> l
         title += f" in '{verdict.name}'"
     if not failures:
         return [f"{title}: {len(verdict.results)} checks passed"]
-    lines = _fitted([f"{title}: {_summary(verdict)}"], width)
+    lines = fitted([f"{title}: {_summary(verdict)}"], width)
     beside = [*_causes(failures), *_environment(verdict), *_reproduce(m)]
-    beside, hint = _fitted(beside, width), _fitted(_hint(failures), width)
+    beside, hint = fitted(beside, width), fitted(_hint(failures), width)
     names = {p.name for p in m.native.parameters}
     body = [
         line for result in failures for line in _findings(result, names, width=width, whole=verbose)
     ]
     if not verbose:
         room = MAX_LINES - len(lines) - len(hint)
-        beside = _cut(beside, room - min(len(body), _LEAST_BODY))
-        body = _cut(body, room - len(beside))
+        beside = cut(beside, room - min(len(body), _LEAST_BODY))
+        body = cut(body, room - len(beside))
     return [*lines, *body, *beside, *hint]
 
 
-def _cut(lines: list[str], room: int) -> list[str]:
+def cut(lines: list[str], room: int) -> list[str]:
     """Return as many lines as there is room for, the last saying how many more there are."""
     if len(lines) <= room:
         return lines
@@ -111,12 +114,12 @@ def _findings(
     ordered = _ordered(result, parameters)
     if changed and result.reason == "drift":
         first = result.findings[0] if ordered else None
-        yield from _table(result.check, changed, first, 0 if whole else width)
+        yield from _changes(result.check, changed, first, 0 if whole else width)
     else:
         changed, ordered = [], ordered and not changed
     told = [f for f, _ in rows if f not in [one for one, _ in changed]]
     label = result.reason if result.reason in _REASONS else result.check
-    most = max(_LEAST_NAME, width // 2 - len(label) - 6)
+    most = max(LEAST_NAME, width - len(label) - _TEXT)
     names = [f.subject if whole else shortened(f.subject, most) for f in told]
     subjects = [f"{label} [{name}]" for name in names]
     column = min(max(map(len, subjects), default=0), _SUBJECTS)
@@ -124,63 +127,34 @@ def _findings(
         text, *rest = finding.text.split("\n")
         line = f"  {subject:<{column}}  {text}"
         lines = [line, *(f"      {more}" for more in rest)]
-        yield from lines if finding.subject == "baseline" else _fitted(lines, width)
+        yield from lines if finding.subject == "baseline" else fitted(lines, width)
 
 
-def _table(
+def _changes(
     check: str, changed: Sequence[tuple[Finding, re.Match[str]]], first: Finding | None, width: int
 ) -> Iterator[str]:
     """Yield what changed, a line each, in columns; the first in backward order has its mark."""
-    cells = [
-        [*_short(row["was"], row["now"]), row["far"], row["allowed"], row["cosine"] or ""]
-        for _, row in changed
-    ]
-    sizes = [max(len(head), *(len(line[i]) for line in cells)) for i, head in enumerate(_HEADS)]
-    names = [_subject(finding, row) for finding, row in changed]
+    directed = any(row["cosine"] for _, row in changed)
+    marked, changes = None, []
+    for finding, row in changed:
+        was, now = short_pair(row["was"], row["now"])
+        what = (row["what"] or "").rpartition(" ")[2]
+        component = finding.subject.startswith(_COMPONENT)
+        grouped = component and sum(f.subject == finding.subject for f, _ in changed) > 1
+        cosine = (row["cosine"] or "",) if directed else ()
+        one = Change(
+            name=what if grouped else f"{finding.subject}{f' {what}' if component else ''}",
+            group=finding.subject if grouped else "",
+            was=was,
+            now=now,
+            others=(row["far"], row["allowed"], *cosine),
+            remark=row["rest"].strip(", "),
+        )
+        changes.append(one)
+        marked = one if finding is first else marked
     title = f"{check}, > is the first in backward order" if first else check
-    room = max(map(len, names)) + 4
-    if width:
-        room = max(_LEAST_NAME, min(room, width - sum(sizes) - 12))
-    if len(title) + 2 > room:
-        yield f"  {title}"
-        title = ""
-    yield f"  {title:<{room - 2}}  {_cells(_HEADS, sizes)}".rstrip()
-    for name, line, (finding, row) in zip(names, cells, changed, strict=True):
-        mark = ">" if finding is first else " "
-        start = f"  {mark} {shortened(name, room - 4) if width else name}"
-        rest = row["rest"].replace(", was", "  was")
-        yield f"{start:<{room}}  {_cells(line, sizes)}{rest}".rstrip()
-
-
-def _short(was: str, now: str) -> tuple[str, str]:
-    """Return two numbers at four digits, or as they are where these would be the same."""
-    try:
-        short = f"{float(was):.4g}", f"{float(now):.4g}"
-    except ValueError:
-        return was, now
-    return (was, now) if short[0] == short[1] else short
-
-
-def _subject(finding: Finding, row: re.Match[str]) -> str:
-    """Return what a line of the table is about."""
-    what = row["what"] or ""
-    return finding.subject if what in {"", "norm"} else f"{finding.subject} {what.split()[-1]}"
-
-
-def _cells(line: Sequence[str], sizes: Sequence[int]) -> str:
-    """Return the cells of a line: what was and what is around an arrow, then the rest."""
-    was, now, *rest = line
-    others = "  ".join(f"{text:>{size}}" for text, size in zip(rest, sizes[2:], strict=True))
-    return f"{was:>{sizes[0]}} -> {now:<{sizes[1]}}  {others}"
-
-
-def _fitted(lines: Collection[str] | Iterator[str], width: int) -> list[str]:
-    """Return lines that fit; one with a command or a point stays whole, to be copied."""
-    return [
-        part
-        for line in lines
-        for part in ([line] if ": pytest " in line or ": at={" in line else wrapped(line, width))
-    ]
+    heads = _HEADS if directed else _HEADS[:-1]
+    yield from change_lines(title, heads, changes, marked=marked, width=width)
 
 
 def _causes(failures: tuple[CheckResult, ...]) -> Iterator[str]:

@@ -6,7 +6,8 @@ it is not, in a key-value store that all of them reach, and only then do they go
 Requirements:
     No framework is known here: a store is what `Store` describes. What is said is named by the test
     and a running number, so that a rank which skips something is noticed, and never answered with
-    somebody else's turn.
+    somebody else's turn. A meeting takes a handful of requests of each rank, however many ranks
+    there are, for all of them ask the same server.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ TIMEOUT: Final[ContextVar[float]] = ContextVar("TIMEOUT", default=300.0)
 
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.1
+_ROLL_CALL = 0.5  # seconds between questions who is missing: many requests, one for each rank
 _SHOWN = 3
 _FINISHED = "finished"
 
@@ -45,6 +47,10 @@ class Store(Protocol):
 
     def get(self, key: str) -> bytes:
         """Return a value that is there."""
+        ...
+
+    def multi_get(self, keys: list[str]) -> list[bytes]:
+        """Return values that are there."""
         ...
 
     def add(self, key: str, amount: int) -> int:
@@ -101,7 +107,7 @@ class Meeting:
         scope = SCOPE.get()
         keys = [f"{scope}/{key}/{rank}" for rank in range(self.size)]
         self._wait(keys, scope)
-        heard = [json.loads(self.store.get(k)) for k in keys]
+        heard = [json.loads(said) for said in self.store.multi_get(keys)]
         lost = {rank: why for rank, (_, why) in enumerate(heard) if why}
         if lost:
             raise RankError(_sentence(lost))
@@ -136,22 +142,27 @@ class Meeting:
 
     def _wait(self, keys: Sequence[str], scope: str) -> None:
         """Wait for all keys, as long as it makes sense."""
-        deadline, pause = time.monotonic() + TIMEOUT.get(), _FIRST_PAUSE
+        started, pause = time.monotonic(), _FIRST_PAUSE
+        asked = started
         while not self.store.check(list(keys)):
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            now = time.monotonic()
+            if now - asked < min(_ROLL_CALL, TIMEOUT.get()):
+                continue
+            asked = now
             # Who left after saying its part is no reason to stop waiting for the others.
             absent = {rank for rank, key in enumerate(keys) if not self.store.check([key])}
             lost = {rank: why for rank, why in self.left(scope).items() if rank in absent}
             if lost:
                 raise RankError(_sentence(lost))
-            if absent and time.monotonic() > deadline:
+            if absent and now - started >= TIMEOUT.get():
                 numbers = ", ".join(map(str, sorted(absent)))
                 msg = (
                     f"rank {numbers} did not come within {TIMEOUT.get():g} s: every rank must make "
                     "the same calls in the same order"
                 )
                 raise RankError(msg)
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _gone(scope: str, rank: int) -> str:

@@ -55,17 +55,16 @@ def _joined_scales(objective: Objective, ranks: Collective) -> dict[str, float]:
     """Return the RMS of every parameter over all ranks."""
     from pytest_gradcheck.stats.joined import added_lengths
 
-    lengths, bad = [], []
+    parts = []
     for name, view in objective.point.items():
         values = to_numpy(view)
         finite = values[np.isfinite(values)]
-        lengths.append(_rms(values) * math.sqrt(finite.size) if ranks.owns(name) else 0.0)
-        bad.append(float(values.size - finite.size) if ranks.owns(name) else 0.0)
-    whole, lost = added_lengths(lengths, ranks), ranks.add(np.array(bad)).tolist()
-    rows = zip(objective.point.items(), whole, lost, strict=True)
+        length, gone = _rms(values) * math.sqrt(finite.size), float(values.size - finite.size)
+        parts.append((length, gone) if ranks.owns(name) else (0.0, 0.0))
+    rows = zip(objective.point.items(), added_lengths(parts, ranks), strict=True)
     return {
         name: max(length / math.sqrt(max(view.size - gone, 1)), objective.min_scale)
-        for (name, view), length, gone in rows
+        for (name, view), (length, gone) in rows
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_gradcheck.session import ranks, settings, xdist
 from pytest_gradcheck.session.fixture import grad_snapshot, gradcheck
-from pytest_gradcheck.session.marker import alone
+from pytest_gradcheck.session.marker import NAME, alone
 from pytest_gradcheck.session.run import RUN, Run
 from pytest_gradcheck.session.waiting import waiting_on
 
@@ -134,13 +134,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Watch what a test trains that is marked and does not use the fixture."""
-    if not alone(pyfuncitem):
+    """Watch what a marked test trains that does not use the fixture; heed what others are told."""
+    if not any(mark.name == NAME for mark in pyfuncitem.own_markers):
         return (yield)
     __tracebackhide__ = True
-    from pytest_gradcheck.session.unasked import watching
+    from pytest_gradcheck.session.unasked import heeding, watching
 
-    with watching(pyfuncitem):
+    with watching(pyfuncitem) if alone(pyfuncitem) else heeding(pyfuncitem):
         return (yield)
 
 

@@ -57,6 +57,12 @@ class NumpyView:
         """Number of real elements."""
         return self.array.size * (2 if np.iscomplexobj(self.array) else 1)
 
+    @property
+    def flat(self) -> NDArray[np.floating] | None:
+        """The real elements in one row, ``None`` where they do not lie so."""
+        plain = self.array.flags.c_contiguous and not np.iscomplexobj(self.array)
+        return self.array.reshape(-1) if plain else None
+
     def chunks(self, size: int) -> Iterator[tuple[int, NDArray[np.floating]]]:
         """Yield ``(start, values)``; slices of the array itself where it is contiguous."""
         flat = np.ascontiguousarray(self.array).reshape(-1)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.checks.validate import count
-from pytest_gradcheck.errors import GradientError, MissingExtraError, UsageTypeError
+from pytest_gradcheck.errors import GradientError, MissingExtraError, UsageError, UsageTypeError
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.series.explain import explain_series
 from pytest_gradcheck.series.judge import judge_series
@@ -78,6 +78,13 @@ def watch(
         5
     """
     __tracebackhide__ = True
+    for kept in ("drift", "min_drift"):
+        if kept in limits:
+            msg = (
+                f"watch() compares with no baseline, so that {kept} has nothing to act on; "
+                "gradcheck.watch(...) in a test does"
+            )
+            raise UsageError(msg)
     held = series_limits(parse(("the call", limits)), rules, without=without, written=limits)
     with observed(
         model, optimizer=optimizer, probes=probes, epoch=epoch, updates=updates, name=name

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING
 
-__all__ = ["shortened", "wrapped"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["fitted", "shortened", "wrapped"]
 
 _LEAST = 5  # letters of a name that is shortened
 _LEAST_HEAD = 2  # letters of its first part
+
+
+def fitted(lines: Iterable[str], width: int) -> list[str]:
+    """Return lines that fit; one with a command or a point stays whole, to be copied."""
+    return [
+        part
+        for line in lines
+        for part in ([line] if ": pytest " in line or ": at={" in line else wrapped(line, width))
+    ]
 
 
 def shortened(name: str, width: int) -> str:

@@ -259,7 +259,7 @@ def test_measuring_takes_no_limits() -> None:
         measure_gradients(W, value_and_grad=half_square, max_norm=1.0)  # type: ignore[call-arg] # refused
     assert str(caught.value) == (
         "measure() judges nothing, so it takes no limits: max_norm; "
-        "known: value_and_grad, wrt, name, seed, mode, data, at"
+        "known: value_and_grad, wrt, name, seed, mode, data, streaming, at"
     )
 
 

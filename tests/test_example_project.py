@@ -27,6 +27,16 @@ CAUSES = {
     "td-detach": "the target is not detached",
 }
 
+# The same, as a training run tells it: the rule that fails, or the step that is to be tried.
+RUNS = {
+    "routing-weights": "shared weight [ess] smallest value 1",
+    "causal-sum": "loss reduction: average the loss over the batch where it is summed",
+    "causal-inputs": "inputs [input.max_abs] values from -1.467 to 2707",
+    "priority-variance": "max_share [component.variance]",
+    "priority-batch": "(batches of 6 were seen)",
+    "td-scale": "one scale [component.td_loss]",
+}
+
 
 def run(*args: str, fault: str = "") -> subprocess.CompletedProcess[str]:
     """Run pytest in the example project."""
@@ -65,6 +75,7 @@ def test_fault(fault: str) -> None:
     assert set(re.findall(r"^FAILED (\w+)/", done.stdout, re.MULTILINE)) == {suite}, done.stdout
     said = " ".join(re.sub("^E ", "", done.stdout, flags=re.MULTILINE).split())
     assert CAUSES[fault] in said, done.stdout
+    assert RUNS.get(fault, "") in said, done.stdout
 
 
 @pytest.mark.torch

@@ -14,6 +14,7 @@ from pytest_gradcheck.explain import MAX_LINES, explain, finding_lines
 from pytest_gradcheck.judge import judge, with_drift
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.records import CheckResult, Finding, Measurement, Verdict
+from pytest_gradcheck.tabling import Change, change_lines
 from tests.objectives import given
 
 HINT = (
@@ -70,9 +71,10 @@ def test_a_flipped_sign_is_told_with_its_cause() -> None:
         "    b                4 -> 4           2    1e-07      -1",
         "  cause: b: sign flipped",
         (
-            "  cause: the loss is unchanged: look at the backward pass "
-            "(detach, hooks, custom functions)"
+            "  cause: the loss is unchanged: look at the backward pass of b alone "
+            "(detach, hooks, custom"
         ),
+        "    functions)",
         "  same packages as the baseline: numpy 2.0",
         AT,
         HINT,
@@ -98,7 +100,7 @@ def test_numbers_beside_the_parameters_have_no_order() -> None:
     moved = {"a": (2.0, W), "b": (1.0, W)}
     lines = explain(drifted(measured(terms=moved), measured(terms=terms)))
     assert lines[1:4] == [
-        "  drift                baseline -> now  distance  allowed  cosine",
+        "  drift                baseline -> now  distance  allowed",
         "    loss                      2 -> 3         0.5    1e-07",
         "    component a value         1 -> 2           1    2e-07",
     ]
@@ -279,3 +281,37 @@ def test_many_notes_leave_room_for_the_findings() -> None:
     assert len(lines) == MAX_LINES
     assert sum("too large" in line for line in lines) == 7
     assert sum("-v shows all" in line for line in lines) == 2
+
+
+def test_the_numbers_of_a_component_stand_under_its_name() -> None:
+    """A component of which several numbers moved must be named once, and whole."""
+    name = "reconstruction of the inputs"
+    twice = {"w": [6.0, 0.0], "b": [0.0, 8.0]}
+    now, was = measured(terms={name: (2.0, twice)}), measured(terms={name: (1.0, W)})
+    lines = explain(drifted(now, was), width=60)
+    start = lines.index(f"    component {name}")
+    assert [line.split()[:4] for line in lines[start + 1 : start + 3]] == [
+        ["value", "1", "->", "2"],
+        ["norm", "5", "->", "10"],
+    ]
+
+
+def test_names_need_no_shortening_at_eighty_columns() -> None:
+    """Headings must give way before a name of two dozen letters does."""
+    name = "heads.log_variance.weights"
+    lines = explain(drifted(measured({name: [6.0, 1.0]}), measured({name: [3.0, 1.0]})), width=72)
+    assert any(line.startswith(f"    {name}  3.162 -> 6.083") for line in lines)
+    assert max(map(len, lines)) <= 72
+
+
+def test_a_remark_that_does_not_fit_has_its_own_line() -> None:
+    """What is said behind the numbers must not make a line too long."""
+    one = Change(name="weight", was="1", now="2", others=("1",), remark="(in float32 only)")
+    heads = ("baseline", "now", "distance")
+    assert list(change_lines("drift", heads, [one], width=40))[1:] == [
+        "    weight           1 -> 2           1",
+        "      (in float32 only)",
+    ]
+    assert next(iter(change_lines("a title that is long", heads, [one], width=40))) == (
+        "  a title that is long"
+    )

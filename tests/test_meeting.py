@@ -21,14 +21,22 @@ class Shelf:
     def __init__(self) -> None:
         """Start empty."""
         self.kept: dict[str, str] = {}
+        self.requests = 0
 
     def set(self, key: str, value: str) -> None:
         """Keep a value."""
+        self.requests += 1
         self.kept[key] = value
 
     def get(self, key: str) -> bytes:
         """Return a value that is there."""
+        self.requests += 1
         return self.kept[key].encode()
+
+    def multi_get(self, keys: list[str]) -> list[bytes]:
+        """Return values that are there."""
+        self.requests += 1
+        return [self.kept[key].encode() for key in keys]
 
     def add(self, key: str, amount: int) -> int:
         """Count up."""
@@ -37,6 +45,7 @@ class Shelf:
 
     def check(self, keys: list[str]) -> bool:
         """Return whether all keys are there."""
+        self.requests += 1
         return all(key in self.kept for key in keys)
 
     def delete_key(self, key: str) -> bool:
@@ -65,6 +74,20 @@ def test_ranks_hear_each_other(pair: tuple[Meeting, Meeting]) -> None:
     first.say("key", "one")
     assert second.meet("key", "two") == ["one", "two"]
     assert first.hear("key") == ["one", "two"]
+
+
+def test_a_meeting_asks_the_store_little() -> None:
+    """What a rank asks of the one store must not grow with the number of ranks."""
+    found = []
+    for size in (2, 64):
+        store = Shelf()
+        ranks = [Meeting(store=store, rank=rank, size=size) for rank in range(size)]
+        for one in ranks:
+            one.say("key", str(one.rank))
+        store.requests = 0
+        assert ranks[0].hear("key") == [str(rank) for rank in range(size)]
+        found.append(store.requests)
+    assert found == [2, 2]
 
 
 @pytest.mark.usefixtures("patience")

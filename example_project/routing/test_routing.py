@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
+from pytest_gradcheck import Rule
 from pytest_gradcheck.session.fixture import GradCheck
 from torch import Tensor
 
@@ -87,3 +89,42 @@ def test_a_baseline_reduces_the_variance(gradcheck: GradCheck) -> None:
     ratio = found["leave-one-out"].variance_ratio
     assert ratio.high is not None
     assert ratio.high < 0.1, found
+
+
+SHARED = Rule(
+    name="shared weight",
+    metric="ess",
+    observe="min",
+    healthy=(1.5, routing.ROLLOUTS),
+    next_step="let more than the best rollout count: one sample carries the weight of an instance",
+)
+SHORTER = Rule(
+    name="shorter",
+    metric="length",
+    observe="trend",
+    healthy=(-math.inf, 0),
+    bad=(1, math.inf),
+    last=0,
+    next_step="learning rate",
+)
+
+
+@pytest.mark.gradcheck(rules=(SHARED, SHORTER), without="loss", max_norm=10.0)
+def test_training(gradcheck: GradCheck) -> None:
+    """Fifteen steps make tours no longer, and in none of them one rollout carries the weight.
+
+    The value of a policy-gradient loss says nothing of how well the policy does.
+    """
+    torch.manual_seed(0)
+    policy, cities = routing.small_policy(), routing.instances()
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
+    with gradcheck.watch(policy) as run:
+        for _ in range(15):
+            optimizer.zero_grad()
+            rollouts = policy.rollouts(cities, routing.ROLLOUTS)
+            weights = routing.max_k(rollouts.reward)
+            terms = routing.surrogate(weights, rollouts)
+            torch.autograd.backward(torch.stack([*terms.values()]).sum())
+            ess = weights.sum(dim=1).square() / weights.square().sum(dim=1)
+            run.log(components=terms, length=-rollouts.reward.mean(), ess=ess.mean())
+            optimizer.step()

@@ -44,6 +44,7 @@ def objective(
     seed: int = 0,
     mode: object = None,
     data: object = None,
+    streaming: bool = False,
 ) -> Objective:
     """Make an objective of a model and, for some backends, a loss.
 
@@ -57,6 +58,7 @@ def objective(
         seed: of every random stream that the model draws from.
         mode: PyMC: the PyTensor mode to compile with.
         data: torch: arguments of the loss: a mapping by name, a tuple in order, or the only one.
+        streaming: torch: reduce each gradient as it is accumulated, and forget it.
 
     Raises:
         UsageError: the source, the loss or an option cannot be used; the message says why.
@@ -90,7 +92,11 @@ def objective(
         mode=mode,
         data=data,
     )
-    return made
+    if not streaming:
+        return made
+    from pytest_gradcheck.streaming import streamed
+
+    return streamed(made)
 
 
 def takes(source: object) -> str:

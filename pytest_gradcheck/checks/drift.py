@@ -1,10 +1,10 @@
 """The gradient equals its baseline, within what noise explains.
 
-Three questions, in this order, because each makes the next one meaningless: is it the same
-structure, is it the same point, is it the same gradient? The last one is asked twice: of the
-gradient in float64 (the shadow), whose noise is small, so that small and direction-only drift
-shows; and of the gradient in the model's own precision, whose noise is wide, for what only that
-shows.
+Four questions, in this order, because each makes the next one meaningless: is it the same
+structure, is it computed as exactly, is it the same point, is it the same gradient? The last one
+is asked twice: of the gradient in float64 (the shadow), whose noise is small, so that small and
+direction-only drift shows; and of the gradient in the model's own precision, whose noise is wide,
+for what only that shows.
 
 Requirements:
     "The starting point moved" is never reported as "the gradient moved".
@@ -25,6 +25,7 @@ from pytest_gradcheck.drift.allowance import (
 )
 from pytest_gradcheck.drift.diagnose import diagnose
 from pytest_gradcheck.drift.mixing import kept, mixed
+from pytest_gradcheck.drift.policy import REMEDY, activation_finding, policy_findings
 from pytest_gradcheck.drift.replicates import (
     distribution_findings,
     other_draws,
@@ -39,6 +40,7 @@ from pytest_gradcheck.records import POINT_STORED, CheckResult, Finding
 from pytest_gradcheck.stats.sketch import distance
 
 if TYPE_CHECKING:
+    from pytest_gradcheck.drift.tier import Tier
     from pytest_gradcheck.records import Measurement
 
 __all__ = ["compare", "moved_parameters", "recordable", "refreshed", "walked"]
@@ -71,12 +73,13 @@ def compare(
 
     Returns:
         The result of the check ``drift``; when it failed, ``reason`` says what moved:
-        ``structure``, ``point`` or ``drift``.
+        ``structure``, ``policy``, ``point`` or ``drift``.
     """
     structure = structure_findings(measurement, baseline)
     structure += replicate_structure(measurement, baseline)
-    if structure:
-        return _failed("structure", structure)
+    policy = policy_findings(measurement, baseline)
+    if structure or policy:
+        return _failed("structure", structure) if structure else _not_as_exact(policy)
     moved = [
         _moved(measurement, baseline, name) for name in moved_parameters(measurement, baseline)
     ]
@@ -92,9 +95,11 @@ def compare(
         return CheckResult(check="drift", outcome="passed", findings=tuple(moved))
     if moved:
         return _failed("point", moved, _forgotten(baseline))
-    drifted = tuple(f.subject for f in findings)
-    said = (*diagnose(measurement, baseline, drifted), *reordered(measurement, baseline))
-    return _failed("drift", findings, said)
+    sharp, made = _sharp(pairs, measurement.sense), activation_finding(measurement, baseline)
+    if made is not None and not sharp:
+        return _not_as_exact([made])
+    said = diagnose(measurement, baseline, [f.subject for f in findings], native=not sharp)
+    return _failed("drift", findings, (*said, *reordered(measurement, baseline)))
 
 
 def refreshed(
@@ -108,7 +113,9 @@ def refreshed(
         min_drift: as for `compare`.
     """
     new = dataclasses.replace(new, walked=walked(new, baseline))
-    if structure_findings(new, baseline) or moved_parameters(new, baseline):
+    if structure_findings(new, baseline) or new.policy != baseline.policy:
+        return new
+    if moved_parameters(new, baseline):
         return new
     if other_draws(new, baseline) or any(replicate_structure(new, baseline)):
         return new
@@ -166,6 +173,16 @@ def _as_distributions(measurement: Measurement, baseline: Measurement) -> CheckR
     if findings:
         return _failed("drift", [*findings, said])
     return CheckResult(check="drift", outcome="passed", findings=(said,))
+
+
+def _sharp(pairs: tuple[Tier, ...], sense: str) -> bool:
+    """Whether something drifted in float64, which no precision of the model's own explains."""
+    return len(pairs) > 1 and (any(gradient(pairs[:1])) or bool(values(pairs[:1], sense)))
+
+
+def _not_as_exact(findings: list[Finding]) -> CheckResult:
+    """Return the check that failed because something is computed by other rules."""
+    return dataclasses.replace(_failed("policy", findings), hints=(REMEDY,))
 
 
 def _failed(reason: str, findings: list[Finding], diagnosis: tuple[str, ...] = ()) -> CheckResult:

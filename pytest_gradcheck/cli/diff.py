@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.cli.comparing import Pair, compared
-from pytest_gradcheck.cli.loading import chosen, from_path
+from pytest_gradcheck.cli.loading import Item, chosen, from_path, norm_of
 from pytest_gradcheck.cli.output import coloured, line, number, print_json, table
 from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.records import Measurement
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from pytest_gradcheck.records import Measurement
+    from pytest_gradcheck.records import Kept
 
 __all__ = ["run"]
 
@@ -39,10 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(pair.drifted for pair in pairs) else 0
 
 
-def _sides(
-    old: str, new: str | None
-) -> tuple[Mapping[str, Measurement], Mapping[str, Measurement]]:
-    """Return the measurements of both sides by label."""
+def _sides(old: str, new: str | None) -> tuple[Mapping[str, Kept], Mapping[str, Kept]]:
+    """Return the entries of both sides by label."""
     if new is not None and Path(old).exists() and Path(new).exists():
         return _named(Path(old), Path(new))
     from pytest_gradcheck.cli.revisions import both
@@ -50,22 +49,28 @@ def _sides(
     return both(old, new)
 
 
-def _named(old: Path, new: Path) -> tuple[Mapping[str, Measurement], Mapping[str, Measurement]]:
-    """Return what two paths hold; entries of files are known by their place below each path."""
-    sides = []
-    for path in (old, new):
-        found = {}
-        for item in from_path(path):
-            file = (
-                item.file if item.entry is not None or path.is_file() else _below(item.file, path)
-            )
-            label = item.key if path.is_file() and item.entry is None else f"{file}::{item.key}"
-            found[label] = item.measurement
-        sides.append(found)
+def _named(old: Path, new: Path) -> tuple[Mapping[str, Kept], Mapping[str, Kept]]:
+    """Return what two paths hold.
+
+    Entries are known by their place below each folder, by their key alone in two files, and by
+    their place in the project where one side is a report, which is what it knows.
+    """
+    both = [(path, from_path(path)) for path in (old, new)]
+    reported = any(item.entry is not None for _, items in both for item in items)
+    sides = [{_label(i, path, reported): i.kept for i in items} for path, items in both]
     if sides[0] and sides[1] and not set(sides[0]) & set(sides[1]):
         msg = f"{old} and {new} have no entry in common"
         raise UsageError(msg)
     return sides[0], sides[1]
+
+
+def _label(item: Item, path: Path, reported: bool) -> str:  # noqa: FBT001 - a fact of both sides
+    """Return what an entry is known by on both sides."""
+    if reported:
+        return item.label
+    if path.is_file():
+        return item.key
+    return f"{_below(item.file, path)}::{item.key}"
 
 
 def _below(file: str, folder: Path) -> str:
@@ -85,7 +90,8 @@ def _say(pairs: list[Pair]) -> None:
             continue
         line()
         line(coloured(pair.label, "bold"))
-        names = {p.name for p in pair.new.native.parameters}
+        new = pair.new
+        names = {p.name for p in new.native.parameters} if isinstance(new, Measurement) else set()
         for text in finding_lines(pair.result, names):
             line(text)
         for sentence in pair.result.diagnosis:
@@ -104,8 +110,8 @@ def _row(pair: Pair) -> list[str]:
     return [
         pair.label,
         pair.status,
-        number(pair.new.norm if pair.new else None, 6),
-        number(pair.old.norm if pair.old else None, 6),
+        number(norm_of(pair.new), 6),
+        number(norm_of(pair.old), 6),
         number(_distance(pair), 3),
     ]
 
@@ -115,9 +121,10 @@ def _distance(pair: Pair) -> float | None:
     from pytest_gradcheck.checks.drift import walked
     from pytest_gradcheck.drift.structure import structure_findings
 
-    if pair.old is None or pair.new is None or structure_findings(pair.new, pair.old):
+    old, new = pair.old, pair.new
+    if not isinstance(old, Measurement) or not isinstance(new, Measurement):
         return None
-    return walked(pair.new, pair.old)
+    return None if structure_findings(new, old) else walked(new, old)
 
 
 def _plain(pair: Pair) -> dict[str, Any]:
@@ -128,8 +135,8 @@ def _plain(pair: Pair) -> dict[str, Any]:
         "entry": pair.label,
         "status": pair.status,
         "drifted": pair.drifted,
-        "norm": pair.new.norm if pair.new else None,
-        "was": pair.old.norm if pair.old else None,
+        "norm": norm_of(pair.new),
+        "was": norm_of(pair.old),
         "distance": _distance(pair),
         "findings": findings,
         "diagnosis": list(result.diagnosis) if result else [],

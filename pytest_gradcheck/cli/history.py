@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck import git
-from pytest_gradcheck.cli.loading import baseline_files, chosen, of_gradients, shown
+from pytest_gradcheck.cli.loading import baseline_files, chosen, norm_of, shown
 from pytest_gradcheck.cli.output import coloured, line, number, print_json, table
 from pytest_gradcheck.errors import BaselineError, UsageError
+from pytest_gradcheck.records import Measurement, SeriesBaseline
 from pytest_gradcheck.serialize import parse_baseline
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pytest_gradcheck.records import Measurement
+    from pytest_gradcheck.records import Kept
 
 __all__ = ["run"]
 
@@ -42,7 +43,7 @@ class Step:
         entry: ``file::key``.
         commit, day, subject: of the commit.
         change: ``recorded``, ``moved``, ``structure`` or ``removed``; ``unreadable`` for a file.
-        norm: of the gradient from then on.
+        norm: of the gradient from then on; of a training run, its mean over the steps.
         walked: relative distance to the entry before.
         in_all: relative distance to the first entry of the same structure.
         allowed: the widest allowance of a parameter.
@@ -62,7 +63,7 @@ class Step:
 def run(arguments: argparse.Namespace) -> int:
     """Print the history of each entry, oldest first."""
     path = Path(arguments.path)
-    files = [path] if path.suffix == ".json" else baseline_files([path])
+    files = [path] if path.suffix == ".json" else baseline_files([path])  # it may be gone
     steps = [
         step for file in files for step in _steps(file) if chosen(step.entry, arguments.select)
     ]
@@ -106,16 +107,15 @@ def _steps(file: Path) -> Iterator[Step]:
     """Yield the changes of each entry of a file, oldest first."""
     folder = next(p for p in file.absolute().parents if p.is_dir())
     top = git.top(folder)
-    was: dict[str, Measurement] = {}
-    first: dict[str, Measurement] = {}
+    was: dict[str, Kept] = {}
+    first: dict[str, Kept] = {}
     for commit in _commits(folder, file.absolute()):
         text = None if commit.deleted else git.text_at(top, commit.name, commit.path)
         try:
-            read = parse_baseline(text, source=commit.path)[1] if text is not None else {}
+            now = parse_baseline(text, source=commit.path)[1] if text is not None else {}
         except BaselineError:
             yield _step(commit, shown(file), "unreadable")
             continue
-        now = of_gradients(read, f"{commit.path} in {commit.name[:10]}")
         for key in sorted({*was, *now}):
             label = f"{shown(file)}::{key}"
             if key not in now:
@@ -129,50 +129,65 @@ def _steps(file: Path) -> Iterator[Step]:
         was = now
 
 
-def _moved(
-    commit: Commit, label: str, now: Measurement, was: Measurement, first: dict[str, Measurement]
-) -> Step:
+def _moved(commit: Commit, label: str, now: Kept, was: Kept, first: dict[str, Kept]) -> Step:
     """Return the step of an entry that changed; a new structure begins anew."""
-    from pytest_gradcheck.checks.drift import walked
-    from pytest_gradcheck.drift.structure import structure_findings
-
     key = label.partition("::")[2]
-    if structure_findings(now, was):
+    if _restructured(now, was):
         first[key] = now
         return _measured(commit, label, "structure", now)
-    return _measured(
-        commit,
-        label,
-        "moved",
-        now,
-        step=walked(now, was),
-        in_all=walked(now, first[key]),
-    )
+    step, in_all = _walked(now, was), _walked(now, first[key])
+    return _measured(commit, label, "moved", now, step=step, in_all=in_all)
+
+
+def _restructured(now: Kept, was: Kept) -> bool:
+    """Return whether two entries cannot be held against each other."""
+    if isinstance(now, Measurement) and isinstance(was, Measurement):
+        from pytest_gradcheck.drift.structure import structure_findings
+
+        return bool(structure_findings(now, was))
+    if isinstance(now, SeriesBaseline) and isinstance(was, SeriesBaseline):
+        return now.steps != was.steps or now.metrics.keys() != was.metrics.keys()
+    return True
+
+
+def _walked(now: Kept, was: Kept) -> float | None:
+    """Return the relative distance of two gradients; a training run has none."""
+    if not isinstance(now, Measurement) or not isinstance(was, Measurement):
+        return None
+    from pytest_gradcheck.checks.drift import walked
+
+    return walked(now, was)
 
 
 def _measured(
     commit: Commit,
     label: str,
     change: str,
-    now: Measurement,
+    now: Kept,
     *,
     step: float | None = None,
     in_all: float | None = None,
 ) -> Step:
     """Return a step with the numbers of the entry from then on."""
-    allowed = now.shadow_allowances or now.allowances
-    names = [p.name for p in now.native.parameters if p.name in allowed]
     return Step(
         entry=label,
         commit=commit.name,
         day=commit.day,
         subject=commit.subject,
         change=change,
-        norm=now.norm,
+        norm=norm_of(now),
         walked=step,
         in_all=in_all,
-        allowed=max((allowed[name] for name in names), default=None),
+        allowed=_widest(now),
     )
+
+
+def _widest(now: Kept) -> float | None:
+    """Return the widest allowance of a parameter; a training run's are of another kind."""
+    if isinstance(now, SeriesBaseline):
+        return None
+    allowed = now.shadow_allowances or now.allowances
+    return max((allowed[p.name] for p in now.native.parameters if p.name in allowed), default=None)
 
 
 def _step(commit: Commit, label: str, change: str) -> Step:
@@ -182,7 +197,7 @@ def _step(commit: Commit, label: str, change: str) -> Step:
     )
 
 
-def _differs(now: Measurement, was: Measurement) -> bool:
+def _differs(now: Kept, was: Kept) -> bool:
     """Return whether an entry changed in anything but the versions it was recorded with."""
     from pytest_gradcheck.filing import digest
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_gradcheck.cli.loading import baseline_files
 from pytest_gradcheck.cli.output import coloured, line, print_json
 from pytest_gradcheck.cli.problems import Problem, of_file, of_variants
+from pytest_gradcheck.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -19,6 +20,9 @@ __all__ = ["run"]
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one line for each problem; exit 1 where one is an error."""
+    if arguments.max_kb < 1:
+        msg = f"--max-kb={arguments.max_kb}: the largest size of a file, at least 1"
+        raise UsageError(msg)
     files = baseline_files([Path(name) for name in arguments.paths or ["."]])
     found: list[Problem] = []
     for file in files:

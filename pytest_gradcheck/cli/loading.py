@@ -1,10 +1,10 @@
-"""Find the measurements that a command is to look at: in baselines, folders and reports."""
+"""Find the entries that a command is to look at: in baselines, folders and reports."""
 
 from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import sys
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck import store
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.records import Kept, Measurement, Scalar
+from pytest_gradcheck.records import Kept, Scalar, SeriesBaseline, SeriesVerdict
 from pytest_gradcheck.reporters import ReportEntry
 
 if TYPE_CHECKING:
@@ -27,26 +27,27 @@ __all__ = [
     "from_file",
     "from_path",
     "from_report",
-    "of_gradients",
+    "norm_of",
     "shown",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """Hold one measurement and where it is from.
+    """Hold one entry and where it is from.
 
     Attributes:
         file: of the baseline, to be shown.
         key: of the entry.
-        measurement: with its allowances, where they are known.
+        kept: a measurement, or what is kept of a training run; with allowances, where they are
+            known.
         environment: in which it was recorded.
         entry: of the report that it is from, if it is from one.
     """
 
     file: str
     key: str
-    measurement: Measurement
+    kept: Kept
     environment: Mapping[str, Scalar] = field(default_factory=dict)
     entry: ReportEntry | None = None
 
@@ -57,12 +58,12 @@ class Item:
 
 
 def from_path(path: Path) -> list[Item]:
-    """Return what a baseline file, a folder of baselines or a report holds.
+    """Return what a baseline file, a folder or a test module with baselines, or a report holds.
 
     Raises:
         UsageError: there is nothing there, or it cannot be read.
     """
-    if path.is_dir():
+    if path.is_dir() or path.suffix == ".py":
         files = baseline_files([path])
         return [item for file in files for item in from_file(file)]
     if not path.exists():
@@ -87,42 +88,27 @@ def from_file(path: Path) -> list[Item]:
     """Return what a baseline file holds."""
     file = store.read(path)
     return [
-        Item(file=shown(path), key=key, measurement=entry, environment=file.environment)
-        for key, entry in of_gradients(file.entries, shown(path)).items()
+        Item(file=shown(path), key=key, kept=entry, environment=file.environment)
+        for key, entry in file.entries.items()
     ]
 
 
-def of_gradients(entries: Mapping[str, Kept], source: str) -> dict[str, Measurement]:
-    """Return the entries that keep gradients, and say on standard error that there are others.
-
-    Args:
-        entries: by key.
-        source: what they are from.
-    """
-    found = {key: entry for key, entry in entries.items() if isinstance(entry, Measurement)}
-    others = [key for key in entries if key not in found]
-    if others:
-        text = f"note: {source} keeps training runs, left out here: {', '.join(others)}"
-        sys.stderr.write(f"{ascii(text)[1:-1] if not text.isprintable() else text}\n")
-    return found
-
-
 def from_report(report: Report) -> Iterator[Item]:
-    """Yield what a report holds; a call of which only the outcome is known has no measurement."""
+    """Yield what a report holds; a call of which only the outcome is known has nothing."""
     for entry in report.entries:
-        measurement = _measured(entry)
-        if measurement is not None:
+        kept = _kept(entry)
+        if kept is not None:
             yield Item(
                 file=entry.file or entry.node_id.partition("::")[0],
                 key=entry.key or entry.title,
-                measurement=measurement,
+                kept=kept,
                 environment=report.environment,
                 entry=entry,
             )
 
 
 def baseline_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the baseline files at or under some paths, sorted.
+    """Return the baseline files at or under some paths, or of test modules, sorted.
 
     Raises:
         UsageError: a path is not there, or no baselines are.
@@ -133,6 +119,8 @@ def baseline_files(paths: Sequence[Path]) -> list[Path]:
             found += store.find(path)
             if path.absolute().parent.name == store.FOLDER:  # of one test module
                 found += sorted(path.glob("*.json"))
+        elif path.suffix == ".py" and path.is_file():
+            found += sorted(store.locate(path, "any").parent.glob("*.json"))
         elif path.exists():
             found.append(path)
         else:
@@ -152,6 +140,14 @@ def chosen(label: str, select: str | None) -> bool:
     return select in label or fnmatch.fnmatchcase(label, f"*{select}*")
 
 
+def norm_of(kept: Kept | None) -> float | None:
+    """Return the gradient norm of an entry; of a training run, the mean over its steps."""
+    if isinstance(kept, SeriesBaseline):
+        line = next((v for n, v in kept.metrics.items() if n.rpartition(".")[2] == "norm"), None)
+        return None if line is None or math.isnan(line.mean) else line.mean
+    return None if kept is None else kept.norm
+
+
 def shown(path: Path) -> str:
     """Return a path from here, where it is below."""
     here = Path.cwd()
@@ -159,18 +155,38 @@ def shown(path: Path) -> str:
     return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else str(path)
 
 
-def _measured(entry: ReportEntry) -> Measurement | None:
-    """Return the measurement of a call, with the allowances that it was judged by."""
-    if entry.offer is not None and isinstance(entry.offer.entry, Measurement):
+def _kept(entry: ReportEntry) -> Kept | None:
+    """Return what there is of a call, with the allowances that it was judged by."""
+    if entry.offer is not None and entry.offer.entry is not None:
         return entry.offer.entry
-    verdict = entry.gradients
+    verdict = entry.verdict
+    if isinstance(verdict, SeriesVerdict):
+        return _series(verdict)
     if verdict is None:
         return None
-    found, baseline = verdict.measurement, verdict.baseline
-    if baseline is None:
-        return found
+    if verdict.baseline is None:
+        return verdict.measurement
     return dataclasses.replace(
-        found,
-        allowances=baseline.allowances,
-        shadow_allowances=baseline.shadow_allowances,
+        verdict.measurement,
+        allowances=verdict.baseline.allowances,
+        shadow_allowances=verdict.baseline.shadow_allowances,
     )
+
+
+def _series(verdict: SeriesVerdict) -> SeriesBaseline:
+    """Return what would be kept of a training run, with the allowances of its baseline."""
+    from pytest_gradcheck.series.baseline import kept
+
+    found = kept(verdict.series)
+    old = verdict.baseline.metrics if verdict.baseline else {}
+    metrics = {
+        name: dataclasses.replace(
+            line,
+            head_allowance=old[name].head_allowance,
+            mean_allowance=old[name].mean_allowance,
+        )
+        if name in old
+        else line
+        for name, line in found.metrics.items()
+    }
+    return dataclasses.replace(found, metrics=metrics)

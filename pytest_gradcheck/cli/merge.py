@@ -10,7 +10,7 @@ from pytest_gradcheck.cli.joining import joined
 from pytest_gradcheck.cli.output import line
 from pytest_gradcheck.cli.placing import root_of
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.reporters import check_suffix, write_report
+from pytest_gradcheck.reporters import check_suffix, write_reports
 from pytest_gradcheck.reporters.as_json import json_text
 from pytest_gradcheck.reporters.document import read_report
 
@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
         check_suffix(path)
     reports = [read_report(Path(name)) for name in arguments.reports]
     whole = joined(reports, _root(reports, arguments.root))
-    for path in outputs:
-        write_report(path, whole)
+    for problem in write_reports(outputs, whole).values():
+        raise UsageError(problem)
     if not outputs:
         sys.stdout.write(json_text(whole))
     else:

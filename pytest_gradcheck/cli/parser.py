@@ -85,6 +85,7 @@ COMMANDS: Final[dict[str, tuple[str, str, tuple[Argument, ...]]]] = {
             _SELECTED,
             (("-l", "--list"), {"action": "store_true", "help": "list what there is to review"}),
             _ROOT,
+            (("--json",), {"action": "store_true", "help": "list it as JSON for other programs"}),
         ),
     ),
     "accept": (

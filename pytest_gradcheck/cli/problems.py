@@ -14,15 +14,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from pytest_gradcheck import store
-from pytest_gradcheck.cli.loading import shown
+from pytest_gradcheck.cli.loading import norm_of, shown
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.filing import DIRTY
-from pytest_gradcheck.records import Measurement
+from pytest_gradcheck.records import Measurement, SeriesBaseline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from pytest_gradcheck.records import Kept
 
 __all__ = ["Problem", "of_file", "of_variants"]
 
@@ -165,17 +166,39 @@ def _tests(tree: ast.Module) -> set[tuple[str, ...]] | None:
     return found
 
 
-def _entries(path: Path) -> dict[str, Measurement]:
-    """Return the gradients that a file keeps, none where it cannot be read."""
+def _entries(path: Path) -> Mapping[str, Kept]:
+    """Return what a file keeps, nothing where it cannot be read."""
     try:
-        read = store.read(path).entries
+        return store.read(path).entries
     except BaselineError:
         return {}
-    return {key: one for key, one in read.items() if isinstance(one, Measurement)}
 
 
-def _disagreement(one: Measurement, other: Measurement) -> str:
+def _disagreement(one: Kept, other: Kept) -> str:
     """Return how two variants of an entry disagree, empty where devices may explain it."""
+    if isinstance(one, Measurement) and isinstance(other, Measurement):
+        return _gradients_disagree(one, other)
+    if isinstance(one, SeriesBaseline) and isinstance(other, SeriesBaseline):
+        return _runs_disagree(one, other)
+    return "one is of a gradient, the other of a training run"
+
+
+def _runs_disagree(one: SeriesBaseline, other: SeriesBaseline) -> str:
+    """Return how two training runs disagree."""
+    if one.steps != other.steps:
+        return f"the training run has {other.steps} steps, there {one.steps}"
+    if one.metrics.keys() != other.metrics.keys():
+        return "the metrics are others"
+    low, high = sorted((norm_of(one) or 0.0, norm_of(other) or 0.0))
+    return (
+        f"the mean gradient norm is {high / low:.3g} times the other"
+        if high > _FAR * low > 0
+        else ""
+    )
+
+
+def _gradients_disagree(one: Measurement, other: Measurement) -> str:
+    """Return how two gradients disagree."""
     from pytest_gradcheck.checks.drift import moved_parameters
     from pytest_gradcheck.stats.sketch import cosine
 

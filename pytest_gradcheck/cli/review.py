@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from pytest_gradcheck.atomic import replace_file
 from pytest_gradcheck.cli.accept import say
 from pytest_gradcheck.cli.loading import chosen
-from pytest_gradcheck.cli.output import coloured, line
+from pytest_gradcheck.cli.output import coloured, line, print_json
 from pytest_gradcheck.cli.placing import place, refusal, root_of
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.reporters.as_json import json_text
 from pytest_gradcheck.reporters.document import parse_report, read_report
-from pytest_gradcheck.reporters.story import story
+from pytest_gradcheck.reporters.story import cause_of, story
 
 if TYPE_CHECKING:
     import argparse
@@ -42,6 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     path = Path(arguments.report) if given else _pending()
     report = read_report(path) if given else _read(path)
     waiting = [e for e in report.entries if e.offer and chosen(_label(e), arguments.select)]
+    if arguments.json:
+        root = root_of(report, arguments.root) if waiting else Path()
+        print_json([_plain(entry, root) for entry in waiting])
+        return 1 if waiting else 0
     if not waiting:
         line("nothing to review: no baseline failed in that run")
         return 0
@@ -127,6 +131,16 @@ def _read(path: Path) -> Report:
 def _keep(path: Path, report: Report) -> None:
     """Leave in the file what is still to be reviewed."""
     replace_file(path, (json_text(report) if report.entries else "null").encode())
+
+
+def _plain(entry: ReportEntry, root: Path) -> dict[str, str]:
+    """Return one entry as plain data; ``refused`` says why it cannot be accepted."""
+    return {
+        "entry": _label(entry),
+        "status": "drifted" if entry.drifted else entry.baseline,
+        "cause": cause_of(entry),
+        "refused": refusal(entry, root),
+    }
 
 
 def _listed(entry: ReportEntry, root: Path) -> str:

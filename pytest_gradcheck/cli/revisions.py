@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck import git, store
-from pytest_gradcheck.cli.loading import of_gradients
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.serialize import parse_baseline
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.records import Measurement
+    from pytest_gradcheck.records import Kept
 
 __all__ = ["both"]
 
 
-def both(old: str, new: str | None) -> tuple[dict[str, Measurement], dict[str, Measurement]]:
-    """Return the measurements on both sides, by ``file::key``.
+def both(old: str, new: str | None) -> tuple[dict[str, Kept], dict[str, Kept]]:
+    """Return the entries on both sides, by ``file::key``.
 
     Args:
         old: a revision, or two as ``A..B`` or ``A...B``, where git's meaning of the latter holds:
@@ -84,21 +83,21 @@ def _is_baseline(name: str) -> bool:
     return name.endswith(".json") and parts[-3:-2] == [store.FOLDER]
 
 
-def _read(top: Path, commit: str, names: list[str]) -> dict[str, Measurement]:
+def _read(top: Path, commit: str, names: list[str]) -> dict[str, Kept]:
     """Return the entries of files as they were in a commit; of those that were there."""
     there = git.output(top, "ls-tree", "-r", "-z", "--name-only", commit).split("\0")
-    found: dict[str, Measurement] = {}
+    found: dict[str, Kept] = {}
     for name in sorted(set(names) & set(there)):
         text = git.text_at(top, commit, name)
         _, entries = parse_baseline(text, source=f"{name} in {commit[:10]}")
-        found |= {f"{name}::{key}": entry for key, entry in of_gradients(entries, name).items()}
+        found |= {f"{name}::{key}": entry for key, entry in entries.items()}
     return found
 
 
-def _work_tree(top: Path, names: list[str]) -> dict[str, Measurement]:
+def _work_tree(top: Path, names: list[str]) -> dict[str, Kept]:
     """Return the entries of files as they are."""
-    found: dict[str, Measurement] = {}
+    found: dict[str, Kept] = {}
     for name in names:
         entries = store.read(top / name).entries
-        found |= {f"{name}::{key}": entry for key, entry in of_gradients(entries, name).items()}
+        found |= {f"{name}::{key}": entry for key, entry in entries.items()}
     return found

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_gradcheck.cli.loading import Item, chosen, from_path
+from pytest_gradcheck.cli.loading import Item, chosen, from_path, norm_of
 from pytest_gradcheck.cli.output import coloured, line, number, print_json, table
 from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.records import Measurement, SeriesBaseline
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-
-    from pytest_gradcheck.records import Measurement
 
 __all__ = ["run"]
 
@@ -28,21 +27,64 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([_plain(item) for item in found])
         return 0
-    table(
-        ["entry", "status", "value", "norm", "max_abs", "parameters", "allowed", "walked"],
-        map(_row, found),
-    )
+    gradients = [(i, i.kept) for i in found if isinstance(i.kept, Measurement)]
+    runs = [(i, i.kept) for i in found if isinstance(i.kept, SeriesBaseline)]
+    if gradients or not runs:
+        table(
+            ["entry", "status", "value", "norm", "max_abs", "parameters", "allowed", "walked"],
+            (_row(*one) for one in gradients),
+        )
+    if runs:
+        if gradients:
+            line()
+        table(
+            ["training run", "status", "steps", "metrics", "last loss", "mean norm"],
+            (_run(*one) for one in runs),
+        )
     if arguments.parameters or len(found) == 1:
         for item in found:
             line()
             line(coloured(item.label, "bold"))
-            _parameters(item.measurement)
+            if isinstance(item.kept, SeriesBaseline):
+                _metrics(item.kept)
+            else:
+                _parameters(item.kept)
     return 0
 
 
-def _row(item: Item) -> list[str]:
-    """Return the row of one entry."""
-    m = item.measurement
+def _run(item: Item, series: SeriesBaseline) -> list[str]:
+    """Return the row of one training run."""
+    loss = next((v for n, v in series.metrics.items() if n.rpartition(".")[2] == "loss"), None)
+    return [
+        item.key,
+        _status(item),
+        str(series.steps),
+        str(len(series.metrics)),
+        number(loss.tail if loss else None, 6),
+        number(norm_of(series), 6),
+    ]
+
+
+def _metrics(series: SeriesBaseline) -> None:
+    """Print a row for each metric of a training run."""
+    table(
+        ["metric", "first step", "mean", "last steps", "allowed at first", "allowed in the mean"],
+        (
+            [
+                name,
+                number(kept.head[0] if kept.head else None, 6),
+                number(kept.mean, 6),
+                number(kept.tail, 6),
+                number(kept.head_allowance, 2),
+                number(kept.mean_allowance, 2),
+            ]
+            for name, kept in series.metrics.items()
+        ),
+    )
+
+
+def _row(item: Item, m: Measurement) -> list[str]:
+    """Return the row of one gradient."""
     return [
         item.key,
         _status(item),
@@ -92,7 +134,8 @@ def _plain(item: Item) -> dict[str, Any]:
         "key": item.key,
         "status": _status(item),
         "environment": dict(item.environment),
-        "measurement": to_json(item.measurement),
+        "kind": "series" if isinstance(item.kept, SeriesBaseline) else "gradient",
+        "series" if isinstance(item.kept, SeriesBaseline) else "measurement": to_json(item.kept),
     }
 
 

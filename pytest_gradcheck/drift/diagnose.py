@@ -7,19 +7,18 @@ if it leaves next to nothing of the drift unexplained.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.drift.allowance import NUMERICALLY_ZERO
+from pytest_gradcheck.drift.meaning import meaning, size_of
 from pytest_gradcheck.drift.resemblance import EQUAL, FITS, Pair, factor_of, is_scaled, kind
-from pytest_gradcheck.records import (
-    GradientStats,
-    Scalar,
-)
+from pytest_gradcheck.records import GradientStats, Scalar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_gradcheck.records import Measurement
 
 __all__ = ["diagnose"]
@@ -29,7 +28,11 @@ _SHOWN = 3
 
 
 def diagnose(
-    measurement: Measurement, baseline: Measurement, drifted: Sequence[str]
+    measurement: Measurement,
+    baseline: Measurement,
+    drifted: Sequence[str],
+    *,
+    native: bool = False,
 ) -> tuple[str, ...]:
     """Return the probable causes, the most telling first.
 
@@ -37,13 +40,14 @@ def diagnose(
         measurement: what the gradient is now.
         baseline: what it was; same structure.
         drifted: subjects of the findings: parameters, ``component NAME``, ``loss``.
+        native: whether only the gradient in the model's own precision drifted.
     """
-    case = _case(measurement, baseline, drifted)
+    case = _case(measurement, baseline, drifted, native=native)
     if not case.pairs:
         if measurement.sense in drifted and not any(c.startswith("component") for c in drifted):
             return (f"only the {measurement.sense} moved; every gradient is unchanged",)
         return ()
-    said = [*_lost(case.pairs), *_components(case)]
+    said = [*_broken(case), *_lost(case.pairs), *_components(case)]
     if not said:
         said = [*_whole(case)] or [*_single(case)]
     said += [*_reach(case), *_apart(measurement, baseline)]
@@ -52,7 +56,7 @@ def diagnose(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """Hold what there is to explain, in the sharper of the two precisions."""
+    """Hold what there is to explain, in the sharper of the two precisions that shows it."""
 
     now: GradientStats
     was: GradientStats
@@ -69,10 +73,12 @@ class _Case:
         return [(now, was) for now, was in self.every if was.norm > floor]
 
 
-def _case(measurement: Measurement, baseline: Measurement, drifted: Sequence[str]) -> _Case:
+def _case(
+    measurement: Measurement, baseline: Measurement, drifted: Sequence[str], *, native: bool
+) -> _Case:
     """Return the case to explain."""
     now, was = measurement.native, baseline.native
-    if measurement.shadow is not None and baseline.shadow is not None:
+    if not native and measurement.shadow is not None and baseline.shadow is not None:
         now, was = measurement.shadow, baseline.shadow
     every = tuple(zip(now.parameters, was.parameters, strict=True))
     return _Case(
@@ -84,6 +90,17 @@ def _case(measurement: Measurement, baseline: Measurement, drifted: Sequence[str
         sense=measurement.sense,
         facts=measurement.facts,
     )
+
+
+def _broken(case: _Case) -> list[str]:
+    """Say which parameters are not finite though they were, and in which pass that arose."""
+    broken = [now.name for now, was in case.pairs if not now.finite and was.finite]
+    if not broken:
+        return []
+    said = f"{_listed(broken)} {'was' if len(broken) == 1 else 'were'} finite in the baseline"
+    if math.isfinite(case.now.value):
+        return [f"{said}; the {case.sense} still is: NaN or Inf arose in the backward pass"]
+    return [f"{said}, and so was the {case.sense}: NaN or Inf arose in the forward pass"]
 
 
 def _lost(pairs: Sequence[Pair]) -> list[str]:
@@ -108,7 +125,11 @@ def _components(case: _Case) -> list[str]:
         return []
     factor, by_value = now.norm / was.norm, now.value / was.value if was.value else math.nan
     if abs(by_value - factor) <= FITS * abs(factor - 1.0):
-        return [f"component {now.name} x{factor:.6g}, {others} unchanged: a weight changed?"]
+        n = round(factor)
+        size = size_of(n, case.facts, 0) if math.isclose(factor, n, rel_tol=EQUAL) else ""
+        beside = f", or, {n} being {size.strip(', ')}, a mean became a sum" if size else ""
+        said = f"component {now.name} x{factor:.6g}, {others} unchanged"
+        return [f"{said}: a weight changed{beside}?"]
     if abs(by_value - 1.0) <= FITS * abs(factor - 1.0):
         said = f"gradient of component {now.name} changed (norm x{factor:.6g}), its value did not"
         return [f"{said}; {others} unchanged"]
@@ -129,34 +150,8 @@ def _whole(case: _Case) -> list[str]:
     along = abs(ratio - factor) <= FITS * abs(factor - 1.0)
     value = f"and so is the {case.sense}" if along else f"the {case.sense} is not"
     said = f"every gradient is scaled by {factor:.6g}, {value}"
-    meaning = _meaning(factor, case)
-    return [f"{said}: {meaning}" if meaning else said]
-
-
-def _meaning(factor: float, case: _Case) -> str:
-    """Say what a factor usually stands for."""
-    for whole, text in (
-        (factor, "{n}: a mean that became a sum?"),
-        (1.0 / factor, "1/{n}: a sum that became a mean, or an average taken twice?"),
-    ):
-        n = round(whole)
-        if n >= 2 and math.isclose(whole, n, rel_tol=EQUAL):  # noqa: PLR2004 - a real factor
-            if n >= 1024 and n & (n - 1) == 0:  # noqa: PLR2004 - GradScaler's range
-                return f"{n} is a power of two: a loss scale that was not divided out?"
-            return _named(n, case) + text.format(n=n)
-    return ""
-
-
-def _named(n: int, case: _Case) -> str:
-    """Say what in the test has that size."""
-    sizes = {int(size) for size in re.findall(r"[(](\d+)", str(case.facts.get("data", "")))}
-    if n == case.facts.get("ranks"):
-        return "the number of ranks, "
-    if n in sizes:
-        return "the batch size, "
-    if n == len(case.now.components):
-        return "the number of components, "
-    return "batch size, accumulation steps? "
+    stands_for = meaning(factor, case.facts, len(case.now.components))
+    return [f"{said}: {stands_for}" if stands_for else said]
 
 
 def _single(case: _Case) -> list[str]:
@@ -183,8 +178,10 @@ def _reach(case: _Case) -> list[str]:
     components = zip(case.now.components, case.was.components, strict=True)
     values = [(case.now.value, case.was.value), *((a.value, b.value) for a, b in components)]
     if all(math.isclose(a, b, rel_tol=_SAME_VALUE) for a, b in values):
+        layers = {name.rpartition(".")[0] or name for name in touched}
+        where = f" of {layers.pop()} alone" if len(layers) == 1 else ""
         said.append(
-            f"the {case.sense} is unchanged: look at the backward pass "
+            f"the {case.sense} is unchanged: look at the backward pass{where} "
             "(detach, hooks, custom functions)"
         )
     return said

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_gradcheck.drift.allowance import scale
+from pytest_gradcheck.drift.allowance import NUMERICALLY_ZERO
 from pytest_gradcheck.drift.tier import tiers
 
 if TYPE_CHECKING:
@@ -56,16 +56,18 @@ def usages(
     Returns:
         The parameters that can be compared: in both measurements, of one shape, finite, connected.
     """
-    found: dict[str, Usage] = {}
+    found: dict[str, tuple[float, tuple[str, float, float, float]]] = {}
     for tier in tiers(measurement, baseline, min_drift):
-        whole, old = tier.was.norm, {p.name: p for p in tier.was.parameters}
+        old = {p.name: p for p in tier.was.parameters}
         pairs = [(p, old[p.name]) for p in tier.now.parameters if p.name in old]
         fit = [(now, was) for now, was in pairs if _comparable(now, was)]
-        for (now, was), far in zip(fit, _distances(fit), strict=True):
-            one = _usage(tier, now, was, far, whole)
-            if now.name not in found or one.share > found[now.name].share:
-                found[now.name] = one
-    return found
+        for (now, _), share, *numbers in zip(fit, *_used(tier, fit), strict=True):
+            if now.name not in found or share > found[now.name][0]:
+                found[now.name] = share, (tier.label, *numbers)
+    return {
+        name: Usage(precision=label, observed=observed, allowed=allowed, cosine=cosine)
+        for name, (_, (label, observed, allowed, cosine)) in found.items()
+    }
 
 
 def _comparable(now: ParameterStats, was: ParameterStats) -> bool:
@@ -92,21 +94,18 @@ def _distances(pairs: Sequence[tuple[ParameterStats, ParameterStats]]) -> list[f
     return found
 
 
-def _usage(tier: Tier, now: ParameterStats, was: ParameterStats, far: float, whole: float) -> Usage:
-    """Return what one parameter used in one precision."""
-    size = scale(was.norm, whole)
-    unit = size or 1.0
-    return Usage(
-        precision=tier.label,
-        observed=far / unit,
-        allowed=max(tier.allowed.get(now.name, 0.0), tier.min_drift) * (size / unit),
-        cosine=_cosine(far, now.norm, was.norm),
-    )
-
-
-def _cosine(far: float, now: float, was: float) -> float:
-    """Return the cosine of two arrays of these norms that are this far apart."""
-    if now == 0 or was == 0:
-        return math.nan
-    turn = (far + (now - was)) * (far - (now - was)) / now / was
-    return min(1.0, max(-1.0, 1.0 - turn / 2.0))
+@np.errstate(over="ignore", invalid="ignore")  # a change beyond all floats is infinitely large
+def _used(tier: Tier, pairs: Sequence[tuple[ParameterStats, ParameterStats]]) -> list[list[float]]:
+    """Return share, observed, allowed and cosine of each pair in one precision."""
+    far, least = np.array(_distances(pairs)), NUMERICALLY_ZERO * tier.was.norm
+    now, was = (np.array([pair[side].norm for pair in pairs]) for side in (0, 1))
+    allowed = np.array([tier.allowed.get(p.name, 0.0) for p, _ in pairs])
+    size = np.maximum(was, least)  # as `scale` has it
+    unit, both = np.where(size > 0, size, 1.0), (now > 0) & (was > 0)
+    observed, allowed = far / unit, np.maximum(allowed, tier.min_drift) * (size / unit)
+    a, b = (np.where(both, norm, 1.0) for norm in (now, was))
+    turn = (far + (now - was)) * (far - (now - was)) / a / b  # by the law of cosines
+    cosine = np.where(both, np.clip(1.0 - turn / 2.0, -1.0, 1.0), np.nan)
+    share = np.where(observed > 0, np.inf, 0.0)
+    np.divide(observed, allowed, out=share, where=allowed > 0)
+    return [column.tolist() for column in (share, observed, allowed, cosine)]

@@ -12,6 +12,7 @@ import ast
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pytest_gradcheck.checks import (
@@ -105,7 +106,7 @@ def parse(*layers: tuple[str, Mapping[str, object]]) -> Limits:
         msg = f"{where}: {error}"
         raise type(error)(msg) from None
     checks = {check.name: check for check in built} | replaced
-    order = {c().name: i for i, c in enumerate(_CHECKS)}
+    order = _order()
     return Limits(
         checks=tuple(sorted(checks.values(), key=lambda c: order.get(c.name, len(order)))),
         drift=bool(given.get("drift", True)),
@@ -113,6 +114,12 @@ def parse(*layers: tuple[str, Mapping[str, object]]) -> Limits:
         min_drift=given.get("min_drift"),  # type: ignore[arg-type] # validated above
         given=given | {name: repr(check) for name, check in replaced.items()},
     )
+
+
+@cache
+def _order() -> Mapping[str, int]:
+    """Return where each built-in check stands in reports."""
+    return {c().name: i for i, c in enumerate(_CHECKS)}
 
 
 def parse_ini(name: str, text: str) -> object:

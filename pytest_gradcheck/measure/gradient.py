@@ -64,6 +64,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     found = replicates(objective, plan.replicates) if plan.replicates else None
     if found is not None and found.identical:
         notes += (f"all {found.count} replicates are equal: the loss draws nothing at random",)
+    policy = dict(evaluation.policy)
     odd = mismatches(evaluation, objective.sense) if objective.separate_terms else ()
     del evaluation  # the gradients themselves are not needed beside those of the samples
     return Measurement(
@@ -86,6 +87,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
         mismatches=odd,
         facts=dict(objective.facts),
         structure=dict(objective.structure),
+        policy=policy,
         packages=dict(objective.packages),
         notes=notes,
         seconds=time.perf_counter() - started,

@@ -12,6 +12,7 @@ Requirements:
 
 from __future__ import annotations
 
+from pytest_gradcheck.records.collective import Collective
 from pytest_gradcheck.records.gradient import (
     ComponentStats,
     Disagreement,
@@ -32,7 +33,6 @@ from pytest_gradcheck.records.measurement import (
 from pytest_gradcheck.records.noise import Noise, TierNoise
 from pytest_gradcheck.records.objective import (
     ArrayView,
-    Collective,
     ComponentEvaluation,
     Evaluation,
     Jitter,
@@ -50,6 +50,7 @@ from pytest_gradcheck.records.replicates import (
     WeightStats,
 )
 from pytest_gradcheck.records.series import (
+    Healthy,
     Metric,
     MetricBaseline,
     Series,
@@ -76,6 +77,7 @@ __all__ = [
     "Evaluation",
     "Finding",
     "GradientStats",
+    "Healthy",
     "Jitter",
     "Kept",
     "Measurement",

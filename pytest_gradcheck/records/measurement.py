@@ -150,6 +150,7 @@ class Measurement:
         mismatches: between the gradient and the sum of its components, where rounding does not
             explain them.
         facts, structure, packages: as in `Objective`.
+        policy: of the native tier, as in `Evaluation`.
         notes: anything the reader should know about how it was measured.
         seconds: spent in evaluating the model; never compared, never stored in a baseline.
         histograms: how many elements of each parameter's gradient are of which size, see
@@ -176,6 +177,7 @@ class Measurement:
     walked: float = 0.0
     facts: Mapping[str, Scalar] = field(default_factory=dict)
     structure: Mapping[str, Scalar] = field(default_factory=dict)
+    policy: Mapping[str, Scalar] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seconds: float = 0.0

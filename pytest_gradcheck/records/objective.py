@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_gradcheck.errors import UsageError
+from pytest_gradcheck.records.collective import Collective
+from pytest_gradcheck.records.gradient import GradientStats
 from pytest_gradcheck.records.origin import Origin
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArrayView",
-    "Collective",
     "ComponentEvaluation",
     "Evaluation",
     "Jitter",
@@ -34,8 +35,8 @@ Scalar = str | int | float | bool | None
 class ArrayView(Protocol):
     """Show one parameter's values or gradient to the statistics, wherever it lies.
 
-    A complex array shows as real numbers with a last axis of two (real, imaginary); its `dtype`
-    stays the complex one.
+    A complex array shows as reals with a last axis of two (real, imaginary), of complex `dtype`. A
+    view may have `flat`, for speed: the real elements in one row, ``None`` if they do not lie so.
     """
 
     @property
@@ -63,51 +64,6 @@ class ArrayView(Protocol):
             The index of the first element and a one-dimensional float16, float32 or float64 array,
             only to be read. Elements that no chunk covers are exactly zero (sparse gradients).
         """
-        ...
-
-
-class Collective(Protocol):
-    """Add up what the ranks of a distributed run know, each of its own shard.
-
-    Every rank calls the same methods in the same order.
-    """
-
-    @property
-    def rank(self) -> int:
-        """Number of this rank, from 0."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Number of ranks."""
-        ...
-
-    def owns(self, name: str) -> bool:
-        """Whether this rank speaks for its elements of a parameter: one replica of them does."""
-        ...
-
-    def shard(self, name: str) -> int:
-        """Return which part of a parameter lies here; equal on ranks that hold the same one."""
-        ...
-
-    def whole(self, names: Iterable[str]) -> Collective:
-        """Return the same ranks where every one of them holds some parameters whole."""
-        ...
-
-    def add(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the sum of the ranks' vectors, shape ``(k,)``, the same bits on every rank."""
-        ...
-
-    def largest(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the element-wise maximum of the ranks' vectors, shape ``(k,)``."""
-        ...
-
-    def gather(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the ranks' vectors of ``k`` numbers, shape ``(size, k)``."""
-        ...
-
-    def share(self, value: object) -> object:
-        """Return what rank 0 passed, on every rank."""
         ...
 
 
@@ -149,14 +105,19 @@ class Evaluation:
         components: the named terms, empty when the objective is a single scalar.
         eps: machine epsilon of the coarsest precision that any operation used, where the evaluation
             was watched for it (see `Jitter`); ``None`` where it was not.
+        reduced: the statistics of the gradients, where these were reduced as they were made and are
+            gone; their views have shape and type and nothing to show.
+        policy: what was computed less exactly than usual, and how; plain scalars by name.
         collective: the ranks that hold the gradient together; ``None`` where it lies here whole.
-            Values are then those of this rank's own data, and the loss is their mean.
+            Values are then of this rank's own data, and the loss is their mean.
     """
 
     value: float
     grads: Mapping[str, ArrayView | None]
     components: Mapping[str, ComponentEvaluation] = field(default_factory=dict)
     eps: float | None = None
+    reduced: GradientStats | None = None
+    policy: Mapping[str, Scalar] = field(default_factory=dict)
     collective: Collective | None = None
 
 
@@ -184,11 +145,10 @@ class Objective:
         backend: the backend's name, ``torch``, ``pymc`` or ``arrays``.
         device: where it is evaluated: ``cpu``, ``cuda``.
         point: the current value of every parameter, in the model's own (forward) order.
-        value_and_grad: ``f(point, components=True, precision="native", jitter=None,
-            seed=None)``. ``point``
-            maps names to arrays of the parameters' (real) shapes, a missing name or ``None``
-            meaning its current value. A pure function: the same point gives the same bits, and the
-            user's objects are unchanged afterwards. With ``precision="float64"`` everything is
+        value_and_grad: ``f(point, components=True, precision="native", jitter=None, seed=None)``.
+            ``point`` maps names to arrays of the parameters' (real) shapes, a missing name or
+            ``None`` meaning its current value. A pure function: the same point gives the same bits,
+            and the user's objects are unchanged afterwards. With ``precision="float64"`` all is
             computed in float64, or `PrecisionError` says why not. With a `Jitter`, the coarsest
             precision used is watched for, and float inputs that the backend can see beside the
             point are moved. With a `seed` the random streams start there, those of generators
@@ -203,7 +163,7 @@ class Objective:
             ``school=C``; empty, or ``None`` for all, where it has no names.
         at: what to paste to come to this point from the model's own: ``at={"x[1]": 2.0}``; empty
             where it is the model's own, or too long to paste.
-        sense: ``loss`` or ``logp``, what the value is called in messages.
+        sense: ``loss`` or ``logp``, what messages call the value.
         stores_point: whether the baseline keeps the whole point where it is small enough.
         separate_terms: whether the components come from another function than the gradient itself,
             so that their sum may differ from it.
@@ -213,12 +173,18 @@ class Objective:
         starts: such a function, for the points to evaluate in place of Gaussian perturbations.
         min_scale: the scale a parameter is perturbed at when its RMS is smaller, so that zeros
             move too; 1 in an unconstrained space of unit scale.
-        facts: what else is worth keeping in reports and baselines (frozen and tied parameters,
-            compile mode, data shapes); plain scalars by name, in a fixed order.
+        facts: what else is worth keeping in reports and baselines (frozen parameters, compile
+            mode, data shapes); plain scalars by name, in a fixed order.
         structure: what must be equal for two gradients to be comparable beyond names and shapes
             (transforms, distributions), plain scalars by name.
-        packages: versions of the packages that computed the gradient, by name.
+        packages: versions of what computed the gradient, by name.
         collective: the ranks that hold the point together; ``None`` where it lies here whole.
+        passing: ``f(take, point, precision="native", jitter=None, seed=None)``: as
+            ``value_and_grad`` without components, but each gradient goes to ``take(name, view)``
+            when it is complete, and is gone then; none comes back. ``None`` where all of them are
+            there at once.
+        contribution: ``f(rank)``: the gradient that one rank's loss alone adds to that of all; as
+            pure, and called on all ranks. ``None`` where ranks have no data of their own.
     """
 
     name: str
@@ -242,6 +208,8 @@ class Objective:
     structure: Mapping[str, Scalar] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     collective: Collective | None = None
+    passing: Callable[..., Evaluation] | None = None
+    contribution: Callable[[int], Evaluation] | None = None
 
     def __post_init__(self) -> None:
         """Check that there is something to differentiate."""

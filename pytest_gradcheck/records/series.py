@@ -15,9 +15,9 @@ from fnmatch import fnmatchcase
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records.objective import Scalar
-from pytest_gradcheck.records.verdict import CheckResult, Finding
+from pytest_gradcheck.records.verdict import CheckResult, Finding, Judgement
 
-__all__ = ["Metric", "MetricBaseline", "Series", "SeriesBaseline", "SeriesVerdict"]
+__all__ = ["Healthy", "Metric", "MetricBaseline", "Series", "SeriesBaseline", "SeriesVerdict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,25 @@ class SeriesBaseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesVerdict:
+class Healthy:
+    """Hold the range in which a rule finds a number of some metrics healthy.
+
+    Attributes:
+        rule: by name.
+        observe: the number: ``mean``, ``max``, ``trend``, ...
+        metrics: by name.
+        low, high: ends of the range, ``None`` where it is open.
+    """
+
+    rule: str
+    observe: str
+    metrics: tuple[str, ...]
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesVerdict(Judgement):
     """Hold the judgement of a series: every rule's result, drift last.
 
     Attributes:
@@ -156,12 +174,14 @@ class SeriesVerdict:
         results: one for each rule, in the order of the rules; drift last.
         baseline: what it was compared with, or ``None``.
         limits: the limits in force, as text by name.
+        healthy: the ranges of the rules that found something to look at.
         next_steps: what to try, in the order of likely impact; empty where all passed.
     """
 
     name: str
     series: Series
     results: tuple[CheckResult, ...]
+    healthy: tuple[Healthy, ...] = ()
     baseline: SeriesBaseline | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
     next_steps: tuple[str, ...] = ()
@@ -175,17 +195,3 @@ class SeriesVerdict:
     def warnings(self) -> tuple[Finding, ...]:
         """What deserves a look though it fails nothing: nothing, since each rule fails or holds."""
         return ()
-
-    @property
-    def passed(self) -> bool:
-        """Whether no rule failed."""
-        return not self.failures
-
-    @property
-    def failures(self) -> tuple[CheckResult, ...]:
-        """The rules that failed."""
-        return tuple(r for r in self.results if r.outcome == "failed")
-
-    def result(self, check: str) -> CheckResult | None:
-        """Return the result of one rule by name, ``None`` where it did not run."""
-        return next((r for r in self.results if r.check == check), None)

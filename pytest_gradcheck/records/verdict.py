@@ -10,7 +10,7 @@ from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records.measurement import Measurement
 from pytest_gradcheck.records.table import Table
 
-__all__ = ["OUTCOMES", "CheckResult", "Finding", "Outcome", "Verdict"]
+__all__ = ["OUTCOMES", "CheckResult", "Finding", "Judgement", "Outcome", "Verdict"]
 
 OUTCOMES = ("passed", "failed", "skipped")
 Outcome = Literal["passed", "failed", "skipped"]
@@ -41,7 +41,7 @@ class CheckResult:
         outcome: ``passed``, ``failed`` or ``skipped``.
         findings: one for each line to show; for a passed check what it has to say anyway.
         reason: why it was skipped, or what kind of failure it is (``drift``, ``missing``,
-            ``structure``, ``point``, ``unreadable``).
+            ``structure``, ``policy``, ``point``, ``unreadable``).
         hints: what to do; the reader is shown one.
         diagnosis: the probable cause, in sentences; empty where nothing fits.
     """
@@ -63,8 +63,30 @@ class CheckResult:
             raise UsageError(msg)
 
 
+class Judgement:
+    """Answer what every verdict is asked, from the results that it holds."""
+
+    __slots__ = ()
+
+    results: tuple[CheckResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[CheckResult, ...]:
+        """The checks or rules that failed."""
+        return tuple(r for r in self.results if r.outcome == "failed")
+
+    def result(self, check: str) -> CheckResult | None:
+        """Return the result of one check or rule by name, ``None`` where it did not run."""
+        return next((r for r in self.results if r.check == check), None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Judgement):
     """Hold the judgement of one measurement: every check's result, and against which baseline.
 
     Attributes:
@@ -84,17 +106,3 @@ class Verdict:
     limits: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
     tables: tuple[Table, ...] = ()
-
-    @property
-    def passed(self) -> bool:
-        """Whether no check failed."""
-        return not self.failures
-
-    @property
-    def failures(self) -> tuple[CheckResult, ...]:
-        """The checks that failed."""
-        return tuple(r for r in self.results if r.outcome == "failed")
-
-    def result(self, check: str) -> CheckResult | None:
-        """Return the result of one check by name, ``None`` where it did not run."""
-        return next((r for r in self.results if r.check == check), None)

@@ -1,24 +1,17 @@
-"""What one run found out, and the files that it can be written to.
-
-Requirements:
-    A report is complete or absent, never half a file. A path whose format is unknown is refused by
-    `check_suffix` before the first test runs, not after the last one.
-"""
+"""What one run found out, and the files that it can be written to."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from pytest_gradcheck.errors import MissingExtraError, UsageError
-from pytest_gradcheck.records import Scalar, SeriesVerdict, Verdict
+from pytest_gradcheck.records import Measurement, Scalar, SeriesVerdict, Verdict
 from pytest_gradcheck.reporters.offer import Coverage, Offer
+from pytest_gradcheck.reporters.writing import SUFFIXES, check_suffix, write_report, write_reports
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Self
 
 __all__ = [
@@ -29,14 +22,14 @@ __all__ = [
     "ReportEntry",
     "check_suffix",
     "write_report",
+    "write_reports",
 ]
 
 SCHEMA_VERSION = 1
-SUFFIXES = (".json", ".jsonl", ".md", ".html", ".pkl", ".codequality.json")
 
 BaselineStatus = Literal["compared", "recorded", "withheld", "missing", "unreadable", "off"]
 
-_DRIFTED = ("drift", "structure", "point")
+_DRIFTED = ("drift", "structure", "policy", "point")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +75,12 @@ class ReportEntry:
     def title(self) -> str:
         """The test, and the name of the call where it has one."""
         return f"{self.node_id}::{self.name}" if self.name else self.node_id
+
+    @property
+    def walked(self) -> float:
+        """Relative distance of the entry to record, or to offer, to the one that it replaces."""
+        entry = self.offer.entry if self.offer else None
+        return entry.walked if isinstance(entry, Measurement) else 0.0
 
     @property
     def gradients(self) -> Verdict | None:
@@ -166,73 +165,3 @@ class Report:
     def seconds(self) -> float:
         """Time spent in evaluating models."""
         return sum(entry.seconds for entry in self.entries)
-
-
-def check_suffix(path: Path) -> str:
-    """Return the format that a path asks for.
-
-    Raises:
-        UsageError: there is no such format; the message lists those there are.
-        MissingExtraError: the format needs a package that is not installed.
-    """
-    suffix = path.suffix.lower()
-    double = "".join(path.suffixes[-2:]).lower()
-    if double not in SUFFIXES and suffix not in SUFFIXES:
-        known = " ".join(SUFFIXES)
-        msg = f"{path.name}: the format of a report is told by its suffix, one of {known}"
-        raise UsageError(msg)
-    if suffix == ".html" and importlib.util.find_spec("jinja2") is None:
-        msg = (
-            f"{path.name}: a page needs Jinja2, which is not installed; "
-            'install it with: pip install "pytest-gradcheck[html]"'
-        )
-        raise MissingExtraError(msg)
-    return double if double in SUFFIXES else suffix
-
-
-def write_report(path: Path, report: Report, *, top: int = 20) -> None:
-    """Write a report in the format that its path asks for.
-
-    Args:
-        path: of the file; its folder must exist.
-        report: what to write.
-        top: the most rows in a table of elements.
-
-    Raises:
-        UsageError: the format is unknown, or the file cannot be written; it is as before.
-    """
-    from pytest_gradcheck.atomic import replace_file
-
-    data = _render(check_suffix(path), report, top)
-    try:
-        replace_file(path, data)
-    except OSError as error:
-        msg = f"the report {path} cannot be written: {error.strerror or error}"
-        raise UsageError(msg) from None
-
-
-def _render(suffix: str, report: Report, top: int) -> bytes:
-    """Return the content of a report file; only the module of its format is loaded."""
-    if suffix == ".json":
-        from pytest_gradcheck.reporters.as_json import json_text
-
-        return json_text(report).encode()
-    if suffix == ".jsonl":
-        from pytest_gradcheck.reporters.as_jsonl import jsonl_text
-
-        return jsonl_text(report).encode()
-    if suffix == ".codequality.json":
-        from pytest_gradcheck.reporters.codequality import codequality_text
-
-        return codequality_text(report).encode()
-    if suffix == ".pkl":
-        from pytest_gradcheck.reporters.as_pickle import pickle_bytes
-
-        return pickle_bytes(report)
-    if suffix == ".html":
-        from pytest_gradcheck.reporters.html import html_text
-
-        return html_text(report, top=top).encode("utf-8", "backslashreplace")
-    from pytest_gradcheck.reporters.markdown import markdown_text
-
-    return markdown_text(report, top=top).encode("utf-8", "backslashreplace")

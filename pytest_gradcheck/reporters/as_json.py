@@ -6,21 +6,46 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from pytest_gradcheck.reporters.content import report_content
-from pytest_gradcheck.serialize import to_json
+from pytest_gradcheck.reporters.content import entry_content, run_content
+from pytest_gradcheck.reporters.packed import filled, parted
+from pytest_gradcheck.serialize import to_json, to_plain
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.reporters import Report
+    from pytest_gradcheck.reporters import Report, ReportEntry
 
-__all__ = ["json_line", "json_text"]
+__all__ = ["CLOSING", "call_text", "json_line", "json_text", "opening"]
+
+CLOSING = "\n]\n}\n"
+"""What follows the last call of a document."""
 
 
 def json_text(report: Report) -> str:
     """Return the report as JSON; NaN and Inf are the texts ``nan``, ``inf`` and ``-inf``."""
-    content = report_content(report, to_json)
-    calls = ",\n".join(json_line(call) for call in content.pop("calls"))
+    calls = (call_text(entry, entry_content(entry, to_plain)) for entry in report.entries)
+    lines = ",\n".join(filled(text, blocks) for text, blocks in calls)
+    return f"{opening(report)}{lines}{CLOSING}"
+
+
+def opening(report: Report) -> str:
+    """Return a document up to its first call."""
+    content = run_content(report, to_json)
     head = "".join(f"{json_line(name)}: {json_line(part)},\n" for name, part in content.items())
-    return f'{{\n{head}"calls": [\n{calls}\n]\n}}\n'
+    return f'{{\n{head}"calls": [\n'
+
+
+def call_text(entry: ReportEntry, content: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return the line of one call, to be `filled`, and with what.
+
+    Args:
+        entry: of the call.
+        content: of the entry, with real numbers.
+    """
+    whole, blocks = parted(content)
+    try:
+        return json.dumps(whole, allow_nan=False), blocks
+    except ValueError:  # a number that JSON does not have
+        whole, blocks = parted(entry_content(entry, to_json))
+        return json_line(whole), blocks
 
 
 def json_line(data: object) -> str:

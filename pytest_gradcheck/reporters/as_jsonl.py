@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.reporters.as_json import json_line
-from pytest_gradcheck.reporters.content import entry_content
-from pytest_gradcheck.serialize import to_json
 
 if TYPE_CHECKING:
     from pytest_gradcheck.reporters import Report
 
-__all__ = ["jsonl_text"]
+__all__ = ["jsonl_line"]
 
 
-def jsonl_text(report: Report) -> str:
-    """Return one line of JSON for each call, with the environment of the run in each."""
-    environment = {"environment": dict(report.environment)}
-    calls = (entry_content(entry, to_json) for entry in report.entries)
-    return "".join(f"{json_line(environment | call)}\n" for call in calls)
+def jsonl_line(report: Report, call: str) -> str:
+    """Return the line of a call with the environment of the run in it.
+
+    Args:
+        report: that the call is of.
+        call: its line in a JSON report.
+    """
+    environment = json_line({"environment": dict(report.environment)})
+    return f"{environment[:-1]}, {call[1:]}\n"

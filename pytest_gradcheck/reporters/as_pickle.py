@@ -8,29 +8,42 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_gradcheck.reporters.content import report_content
+from pytest_gradcheck.reporters.content import run_content
+from pytest_gradcheck.serialize import to_plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_gradcheck.atomic import Draft
     from pytest_gradcheck.reporters import Report
 
-__all__ = ["pickle_bytes"]
+__all__ = ["write_pickle"]
 
 _AS_THEY_ARE = (str, int, bool)
+_RECORDS = ("verdict", "offer")  # of a call, which are of built-in types already
 _PROTOCOL = 4  # every Python since 3.4 reads it
 
 
-def pickle_bytes(report: Report) -> bytes:
-    """Return the report as a pickle; NaN and Inf are floats, tuples are lists."""
-    return pickle.dumps(_plain(report_content(report, _plain)), protocol=_PROTOCOL)
+def write_pickle(draft: Draft, report: Report, calls: Iterable[dict[str, Any]]) -> None:
+    """Write the report as a pickle; NaN and Inf are floats, tuples are lists.
+
+    Args:
+        draft: to write into.
+        report: what the run found out.
+        calls: content of its entries, with real numbers.
+    """
+    whole = _plain(run_content(report, to_plain))
+    whole["calls"] = [
+        {name: part if name in _RECORDS else _plain(part) for name, part in call.items()}
+        for call in calls
+    ]
+    pickle.Pickler(draft, protocol=_PROTOCOL).dump(whole)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a record, or a part of one
-    """Return dicts, lists, text, numbers, booleans and ``None`` in place of records."""
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+def _plain(value: Any) -> Any:  # noqa: ANN401 - data of any shape
+    """Return dicts, lists, text, numbers, booleans and ``None`` in place of anything else."""
     if isinstance(value, Mapping):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, tuple | list):

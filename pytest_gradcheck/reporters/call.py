@@ -86,6 +86,7 @@ def _configuration(verdict: Verdict) -> Iterator[str]:
         *((f"limit {name}", text) for name, text in verdict.limits.items()),
         *m.facts.items(),
         *m.structure.items(),
+        *((f"precision of {name}", text) for name, text in m.policy.items()),
         *((f"version of {name}", text) for name, text in m.packages.items()),
     ]
     yield "### Configuration"

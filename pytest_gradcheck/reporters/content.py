@@ -2,7 +2,8 @@
 
 Each call has its ``config``, what was asked of it, and its ``metrics``, one flat table of numbers.
 Of a training run there is ``series`` as well: every metric, step by step. Its ``verdict`` is
-everything: `pytest_gradcheck.serialize.from_json` makes a `Verdict`, or a `SeriesVerdict`, of it.
+everything, parameters as columns (`pytest_gradcheck.serialize.forms`):
+`pytest_gradcheck.serialize.from_json` makes a `Verdict`, or a `SeriesVerdict`, of it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
     from pytest_gradcheck.records import Measurement, Table, Verdict
     from pytest_gradcheck.reporters import Report, ReportEntry
 
-__all__ = ["entry_content", "report_content"]
+__all__ = ["entry_content", "run_content"]
 
 
-def report_content(report: Report, convert: Callable[[object], Any]) -> dict[str, Any]:
-    """Return a whole report as plain data, with the calls under ``calls``.
+def run_content(report: Report, convert: Callable[[object], Any]) -> dict[str, Any]:
+    """Return what a report says of the run, everything but its calls, as plain data.
 
     Args:
         report: what the run found out.
-        convert: makes plain data of a record: a verdict, an offer.
+        convert: makes plain data of a record.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -42,7 +43,6 @@ def report_content(report: Report, convert: Callable[[object], Any]) -> dict[str
         "pruned": list(report.pruned),
         "notes": list(report.notes),
         "coverage": convert(report.coverage) if report.coverage else None,
-        "calls": [entry_content(entry, convert) for entry in report.entries],
     }
 
 
@@ -70,18 +70,22 @@ def entry_content(entry: ReportEntry, convert: Callable[[object], Any]) -> dict[
         "file": entry.file,
         "key": entry.key,
         "offer": convert(entry.offer) if entry.offer else None,
-        **_told(verdict, entry.seconds),
+        **_told(verdict, entry.seconds, entry.walked),
         "verdict": convert(verdict) if verdict else None,
     }
 
 
-def _told(verdict: Verdict | SeriesVerdict | None, seconds: float) -> dict[str, Any]:
+def _told(verdict: Verdict | SeriesVerdict | None, seconds: float, walked: float) -> dict[str, Any]:
     """Return what was asked of a call and the numbers it led to; of a series, every step's too."""
     if verdict is None:
         return {"config": {}, "metrics": {}, "per_replicate": [], "tables": []}
     if isinstance(verdict, SeriesVerdict):
         return series_content(verdict)
     metrics = {**_metrics(verdict.measurement), "seconds": seconds}
+    if walked:
+        metrics["walked"] = walked
+    if verdict.baseline and verdict.baseline.walked:
+        metrics["baseline.walked"] = verdict.baseline.walked
     return {
         "config": _config(verdict),
         "metrics": metrics,
@@ -102,6 +106,7 @@ def _config(verdict: Verdict) -> dict[str, Any]:
         "limits": dict(verdict.limits),
         "facts": dict(measurement.facts),
         "structure": dict(measurement.structure),
+        "policy": dict(measurement.policy),
         "packages": dict(measurement.packages),
     }
 

@@ -124,7 +124,7 @@ def parse_report(text: str, *, source: str) -> Report:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        msg = f"{source} is not JSON ({error})"
+        msg = f"{source} is not JSON ({error}), as --grad-report=report.json writes it"
         raise UsageError(msg) from None
     version = data.get("schema_version") if isinstance(data, dict) else None
     if version is None or "calls" not in data:

@@ -36,7 +36,7 @@ def _run_lines(report: Report) -> Iterator[str]:
     yield ""
     rows = [(name, str(n)) for name, n in counts.items() if n or name == "checked"]
     yield from table(
-        ["calls", "number"], [*rows, ("seconds in the models", f"{report.seconds:.2f}")]
+        ["calls", "number"], [*rows, ("seconds of gradient work", f"{report.seconds:.2f}")]
     )
     yield from table(
         ["call", "test", "baseline", "L2 norm", "NaN", "Inf", "failed checks", "seconds"],
@@ -57,10 +57,21 @@ def _calls(report: Report, top: int) -> Iterator[str]:
         yield ""
         reason = f" ({prose(entry.reason)})" if entry.reason else ""
         yield f"Test **{prose(entry.outcome)}**. Baseline: **{entry.baseline}**{reason}."
+        yield from _creep(entry)
         yield ""
         if entry.verdict:
             lines = series_lines if isinstance(entry.verdict, SeriesVerdict) else call_lines
             yield from lines(entry.verdict, top=top)  # type: ignore[arg-type] # of its kind
+
+
+def _creep(entry: ReportEntry) -> Iterator[str]:
+    """Yield how far the baseline went when it was recorded again, and would go now."""
+    before = entry.gradients.baseline if entry.gradients else None
+    if before and before.walked:
+        yield f"The baseline is {number(before.walked)} from the one that it replaced (relative)."
+    if entry.walked:
+        new = "new one" if before else "entry"
+        yield f"The {new} is {number(entry.walked)} from the one that it replaces (relative)."
 
 
 def _title(entry: ReportEntry) -> str:

@@ -78,4 +78,7 @@ def fence(lines: Sequence[str]) -> Iterator[str]:
 
 def _one_line(text: object) -> str:
     """Return text with its line breaks and control characters made visible."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+    line = str(text)
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

@@ -54,8 +54,11 @@ def _point(measurement: Measurement, baseline: Measurement | None) -> Iterator[s
 
 def _totals(tier: GradientStats, sense: str) -> dict[str, str]:
     """Return the statistics of one tier, ready to read."""
-    size, finite = tier.size, tier.size - tier.nans - tier.infs
-    zeros = sum(parameter.zeros for parameter in tier.parameters)
+    total, size, zeros, nans, infs = 0.0, 0, 0, 0, 0
+    for p in tier.parameters:
+        every = p.size
+        size, zeros, nans, infs = size + every, zeros + p.zeros, nans + p.nans, infs + p.infs
+        total += p.mean * (every - p.nans - p.infs)
     return {
         sense: number(tier.value),
         "finite": "yes" if tier.finite else "NO",
@@ -64,9 +67,9 @@ def _totals(tier: GradientStats, sense: str) -> dict[str, str]:
         "L2 norm": number(tier.norm),
         "L-infinity norm": number(tier.max_abs),
         "rms": number(tier.norm / math.sqrt(max(size, 1))),
-        "mean": number(sum(p.mean * _finite(p) for p in tier.parameters) / max(finite, 1)),
-        "NaN": count(tier.nans, size),
-        "Inf": count(tier.infs, size),
+        "mean": number(total / max(size - nans - infs, 1)),
+        "NaN": count(nans, size),
+        "Inf": count(infs, size),
         "exactly zero": count(zeros, size),
     }
 
@@ -173,8 +176,3 @@ def _directional(measurement: Measurement) -> Iterator[str]:
             for one in measurement.directional
         ),
     )
-
-
-def _finite(parameter: ParameterStats) -> int:
-    """Return the number of finite elements."""
-    return parameter.size - parameter.nans - parameter.infs

@@ -11,7 +11,7 @@ from pytest_gradcheck.series.explain import explain_series
 if TYPE_CHECKING:
     from pytest_gradcheck.reporters import ReportEntry
 
-__all__ = ["story", "story_of"]
+__all__ = ["cause_of", "story", "story_of"]
 
 
 def story(entry: ReportEntry, *, most: int = 40) -> list[str]:
@@ -48,6 +48,21 @@ def story_of(entry: ReportEntry, check: str, *, most: int = 4) -> list[str]:
         return lines
     lines += _cut(list(finding_lines(result, _names(entry))), most)
     return [*lines, *(f"cause: {sentence}" for sentence in result.diagnosis)]
+
+
+def cause_of(entry: ReportEntry) -> str:
+    """Return the one sentence that tells most: a diagnosis, a finding, a reason."""
+    verdict = entry.verdict
+    found = next((s for one in verdict.results for s in one.diagnosis), "") if verdict else ""
+    if found:
+        return found
+    if verdict and verdict.failures:
+        first = verdict.failures[0]
+        finding = first.findings[0]
+        return f"{first.check}: {finding.subject}: {finding.text}"
+    if not entry.failed and entry.outcome == "failed":
+        return "every check of the call passed; the test failed for another reason"
+    return entry.reason
 
 
 def _names(entry: ReportEntry) -> set[str]:

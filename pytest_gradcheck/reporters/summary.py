@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.reporters.markup import code, fence, number, prose, table
-from pytest_gradcheck.reporters.story import story
+from pytest_gradcheck.reporters.story import cause_of, story
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ LIMIT = 1024 * 1024
 
 _STORIES = 20
 _ROWS = 50
-_LINES = 25  # of one story
+_LINES = 40  # of one story
 
 
 def summary_text(report: Report, *, limit: int = LIMIT) -> str:
@@ -44,10 +44,12 @@ def _lines(report: Report, stories: int, rows: int) -> Iterator[str]:
     said = ", ".join(f"{n} {name}" for name, n in counts.items() if n or name == "checked")
     yield f"### Gradients: {'passed' if report.passed else 'FAILED'}"
     yield ""
-    yield f"{said}; {report.seconds:.2f} s in the models"
+    yield f"{said}; {report.seconds:.2f} s of gradient work"
     yield ""
     bad = _worst(report.entries)
-    yield from table(["call", "what", "norm", "was", "probable cause"], map(_row, bad[:rows]))
+    yield from table(
+        ["call", "what", "norm", "was", "probable cause, or first finding"], map(_row, bad[:rows])
+    )
     if len(bad) > rows:
         yield f"... and {len(bad) - rows} more"
         yield ""
@@ -76,14 +78,13 @@ def _worst(entries: Sequence[ReportEntry]) -> list[ReportEntry]:
 
 def _row(entry: ReportEntry) -> list[str]:
     """Return the row of one call."""
-    verdict, gradients = entry.verdict, entry.gradients
+    gradients = entry.gradients
     failed = [check for check in entry.failed if check != "drift"]
     what = [*(["drifted"] if entry.drifted else []), *failed]
-    causes = [s for result in verdict.results for s in result.diagnosis] if verdict else []
     return [
         code(entry.title),
         prose(", ".join(what) or entry.baseline),
         number(gradients.measurement.norm if gradients else None),
         number(gradients.baseline.norm if gradients and gradients.baseline else None),
-        prose(causes[0] if causes else ""),
+        prose(cause_of(entry)),
     ]

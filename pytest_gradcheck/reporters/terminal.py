@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pytest_gradcheck.reporters.story import cause_of
 from pytest_gradcheck.wording import wrapped
 
 if TYPE_CHECKING:
@@ -82,9 +83,8 @@ def _summary(report: Report) -> str:
 
 
 def _drifted(entry: ReportEntry) -> str:
-    """Return the name of a call that drifted, with the probable cause where one is known."""
-    results = entry.verdict.results if entry.verdict else ()
-    cause = next((sentence for one in results for sentence in one.diagnosis), "")
+    """Return the name of a call that drifted, with the probable cause or its first finding."""
+    cause = cause_of(entry) if entry.verdict else ""
     return f"{_name(entry)}: {cause}" if cause else _name(entry)
 
 
@@ -94,9 +94,15 @@ def _name(entry: ReportEntry) -> str:
 
 
 def _warnings(entries: Iterable[ReportEntry]) -> list[str]:
-    """Return what deserves a look, each warning once for a test however many calls it has."""
-    lines = (f"{e.node_id}: {text}" for e in entries for text in e.warnings)
-    return list(dict.fromkeys(lines))
+    """Return what deserves a look, each warning once, however many tests give it."""
+    found: dict[str, dict[str, None]] = {}
+    for entry in entries:
+        for text in entry.warnings:
+            found.setdefault(text, {})[entry.node_id] = None
+    return [
+        f"{next(iter(tests))}{f' and {len(tests) - 1} more' if len(tests) > 1 else ''}: {text}"
+        for text, tests in found.items()
+    ]
 
 
 def _reasons(entries: Iterable[ReportEntry], status: str) -> list[str]:

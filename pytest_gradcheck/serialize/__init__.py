@@ -10,7 +10,7 @@ from __future__ import annotations
 from pytest_gradcheck.serialize.fitness import unstorable
 from pytest_gradcheck.serialize.packing import packed, unpacked
 from pytest_gradcheck.serialize.text import SCHEMA, baseline_text, parse_baseline
-from pytest_gradcheck.serialize.values import from_json, to_json
+from pytest_gradcheck.serialize.values import from_json, to_json, to_plain
 
 __all__ = [
     "SCHEMA",
@@ -19,6 +19,7 @@ __all__ = [
     "packed",
     "parse_baseline",
     "to_json",
+    "to_plain",
     "unpacked",
     "unstorable",
 ]

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from types import NoneType
 from typing import Any, NoReturn
 
-__all__ = ["LEAVES", "Codec", "Mismatch", "number_beside_text", "one_of", "refuse"]
+__all__ = [
+    "LEAVES",
+    "REAL",
+    "Codec",
+    "Mismatch",
+    "all_are",
+    "number_beside_text",
+    "one_of",
+    "refuse",
+]
 
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _SHOWN = 40  # characters of a wrong value
@@ -26,10 +36,19 @@ class Mismatch(Exception):  # noqa: N818 - never leaves this package
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Hold how the values of one type are written and read back."""
+    """Hold how the values of one type are written and read back.
+
+    Attributes:
+        encode, decode: one value.
+        plain: whether all of many values are written, and read, as they are; ``None`` where that
+            cannot be told at once.
+        inner: the same of what the values hold.
+    """
 
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
+    plain: Callable[[Collection[Any]], bool] | None = None
+    inner: Callable[[Collection[Any]], bool] | None = None
 
 
 def refuse(expected: str, value: object) -> NoReturn:
@@ -38,6 +57,11 @@ def refuse(expected: str, value: object) -> NoReturn:
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     msg = f"expected {expected}, found {shown} ({type(value).__name__})"
     raise Mismatch(msg)
+
+
+def all_are(kind: type, values: Collection[object]) -> bool:
+    """Return whether all values are of exactly one type."""
+    return set(map(type, values)) <= {kind}
 
 
 def one_of(values: tuple[object, ...]) -> Codec:
@@ -72,14 +96,12 @@ def _exactly(kind: type) -> Codec:
     def check(value: object) -> object:
         return value if type(value) is kind else refuse(expected, value)
 
-    return Codec(check, check)
+    return Codec(check, check, plain=partial(all_are, kind))
 
 
 def _encode_float(value: object) -> float | str:
     """Return a float as a number, or as text if it is not finite."""
-    if not isinstance(value, float | int) or isinstance(value, bool):
-        refuse("a number", value)
-    number = float(value)
+    number = _as_float(value)
     return number if math.isfinite(number) else repr(number)
 
 
@@ -100,7 +122,22 @@ def _fits(number: float) -> bool:
         return False
 
 
+def _all_finite(values: Collection[Any]) -> bool:
+    """Whether all values are floats, and finite; a sum beyond all floats says no, too."""
+    return all_are(float, values) and math.isfinite(sum(values))
+
+
+def _as_float(value: object) -> float:
+    """Return a number as the float that it is."""
+    if not isinstance(value, float | int) or isinstance(value, bool):
+        refuse("a number", value)
+    return float(value)
+
+
 LEAVES: dict[Any, Codec] = {
-    float: Codec(_encode_float, _decode_float),
+    float: Codec(_encode_float, _decode_float, plain=_all_finite),
     **{kind: _exactly(kind) for kind in (str, int, bool, NoneType)},
 }
+
+REAL = Codec(_as_float, _decode_float, plain=partial(all_are, float))
+"""Floats as they are, NaN and Inf included."""

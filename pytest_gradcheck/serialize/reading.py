@@ -78,6 +78,7 @@ def measurement_of(entry: Entry, environment: Mapping[str, Scalar]) -> Measureme
         walked=entry.walked,
         facts=entry.facts,
         structure=entry.structure,
+        policy=entry.policy,
         packages={name: text for name, text in environment.items() if isinstance(text, str)},
     )
 

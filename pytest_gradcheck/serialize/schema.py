@@ -9,6 +9,9 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from pytest_gradcheck.errors import UsageTypeError
+from pytest_gradcheck.records import SeriesBaseline
+from pytest_gradcheck.serialize.columns import FORMS
+from pytest_gradcheck.serialize.series import KIND
 from pytest_gradcheck.serialize.text import SCHEMA, Baseline
 
 __all__ = ["baseline_schema", "json_schema"]
@@ -36,6 +39,13 @@ def baseline_schema() -> dict[str, Any]:
     """Return the JSON Schema of a baseline file, in which every number is finite."""
     schema = json_schema(Baseline, title=SCHEMA, finite=True)
     schema["properties"]["schema"] = {"const": SCHEMA}
+    series = _of(SeriesBaseline, schema["$defs"], finite=True)
+    kept = schema["$defs"]["SeriesBaseline"]
+    del kept["properties"]["packages"]  # the file's environment has them
+    kept["properties"] = {"kind": {"const": KIND}, **kept["properties"]}
+    kept["required"] = ["kind", *kept["required"]]
+    entries = schema["properties"]["entries"]
+    entries["additionalProperties"] = {"anyOf": [entries["additionalProperties"], series]}
     return schema
 
 
@@ -57,6 +67,8 @@ def json_schema(cls: type, *, title: str, finite: bool = False) -> dict[str, Any
 
 def _of(hint: Any, found: dict[str, Any], *, finite: bool) -> dict[str, Any]:  # noqa: ANN401, PLR0911 - any hint, a kind each
     """Return the schema of a type hint, adding those of the classes in it to `found`."""
+    if hint in FORMS:
+        return _of(FORMS[hint].shape, found, finite=finite)
     origin, args = get_origin(hint), get_args(hint)
     if isinstance(hint, type) and is_dataclass(hint):
         if hint.__name__ not in found:

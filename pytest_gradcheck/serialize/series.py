@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import Scalar
 
-__all__ = ["series_data", "series_of", "series_text", "split_series"]
+__all__ = ["KIND", "series_data", "series_of", "series_text", "split_series"]
 
 KIND = "series"
+"""What the ``kind`` of such an entry is; a gradient's entry has none."""
 
 
 def split_series(data: dict[str, Any]) -> dict[str, Any]:

@@ -132,6 +132,7 @@ class Entry:
     seed: int
     walked: float = 0.0
     structure: Mapping[str, Scalar] = field(default_factory=dict)
+    policy: Mapping[str, Scalar] = field(default_factory=dict)
     facts: Mapping[str, Scalar] = field(default_factory=dict)
     total: Total
     shadow: Total | None = None

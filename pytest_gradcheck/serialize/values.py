@@ -5,6 +5,7 @@ Requirements:
     no NaN and no Inf, so they are written as text: ``"nan"``, ``"inf"``, ``"-inf"``; where a field
     may hold text as well, as ``{"float": "nan"}``. Data of the wrong shape is refused with the path
     to what is wrong, in both directions: a value that could not come back never leaves.
+    Parameters, points and replicates are written as columns (`columns`).
 """
 
 from __future__ import annotations
@@ -13,20 +14,24 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
+from itertools import chain
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 from pytest_gradcheck.errors import UsageTypeError
+from pytest_gradcheck.serialize.columns import FORMS, Form
 from pytest_gradcheck.serialize.leaves import (
     LEAVES,
+    REAL,
     Codec,
     Mismatch,
+    all_are,
     number_beside_text,
     one_of,
     refuse,
 )
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["from_json", "to_json", "to_plain"]
 
 Record = TypeVar("Record")
 
@@ -42,6 +47,16 @@ def to_json(record: object) -> dict[str, Any]:
     """
     cls: Any = type(record)
     return cast("dict[str, Any]", _whole(cls, _codec(cls).encode, record))
+
+
+def to_plain(record: object) -> dict[str, Any]:
+    """Return what `to_json` returns, but with NaN and Inf as the floats that they are.
+
+    Raises:
+        UsageTypeError: a field holds what its type hint does not allow.
+    """
+    cls: Any = type(record)
+    return cast("dict[str, Any]", _whole(cls, _codec(cls, real=True).encode, record))
 
 
 def from_json(cls: type[Record], data: object) -> Record:
@@ -77,30 +92,50 @@ def _part(key: object, convert: Callable[[Any], object], value: object) -> objec
 
 
 @cache
-def _codec(hint: Any) -> Codec:  # noqa: ANN401 - a type hint may be any object
-    """Return how to write and read the values of a type hint."""
+def _codec(hint: Any, *, real: bool = False) -> Codec:  # noqa: ANN401 - a type hint may be any object
+    """Return how to write and read the values of a type hint; `real` writes NaN as a float."""
     origin, args = get_origin(hint), get_args(hint)
-    if isinstance(hint, type) and is_dataclass(hint):
-        codec = _record(hint)
+    if hint in FORMS:
+        codec = _formed(FORMS[hint], real=real)
+    elif isinstance(hint, type) and is_dataclass(hint):
+        codec = _record(hint, real=real)
     elif origin is Literal:
         codec = one_of(args)
     elif origin in (UnionType, typing.Union):
-        codec = _union(args)
+        codec = _union(args, real=real)
     elif origin is tuple and args[1:] == (...,):
-        codec = _tuple(_codec(args[0]))
+        codec = _tuple(_codec(args[0], real=real))
     elif origin is Mapping and args[0] is str:
-        codec = _mapping(_codec(args[1]))
+        codec = _mapping(_codec(args[1], real=real))
     elif hint in LEAVES:
-        codec = LEAVES[hint]
+        codec = REAL if real and hint is float else LEAVES[hint]
     else:
         msg = f"{hint!r} is not a type that can be stored as JSON"
         raise UsageTypeError(msg)
     return codec
 
 
-def _union(hints: tuple[Any, ...]) -> Codec:
+def _formed(form: Form, *, real: bool) -> Codec:
+    """Write the values of a type in another form."""
+    codec = _codec(cast("Any", form.shape), real=real)
+
+    def encode(value: object) -> object:
+        if form.several and not isinstance(value, tuple):
+            refuse("a tuple", value)
+        for one in cast("tuple[object, ...]", value) if form.several else (value,):
+            if not isinstance(one, form.kind):
+                refuse(form.kind.__name__, one)
+        return codec.encode(form.pack(value))
+
+    return Codec(encode, lambda data: form.unpack(codec.decode(data)))
+
+
+def _union(hints: tuple[Any, ...], *, real: bool) -> Codec:
     """Try the types of a union in order."""
-    codecs = [number_beside_text() if h is float and str in hints else _codec(h) for h in hints]
+    beside = str in hints and not real
+    codecs = [
+        number_beside_text() if h is float and beside else _codec(h, real=real) for h in hints
+    ]
     names = ("null" if h is NoneType else getattr(h, "__name__", str(h)) for h in hints)
     expected = " or ".join(names)
 
@@ -121,19 +156,27 @@ def _union(hints: tuple[Any, ...]) -> Codec:
 
 
 def _tuple(item: Codec) -> Codec:
-    """Write a tuple as a list."""
+    """Write a tuple as a list; one of single values, or of tuples of such, at once."""
 
-    def encode(value: object) -> list[object]:
+    def encode(value: object) -> list[Any]:
         if not isinstance(value, tuple):
             refuse("a tuple", value)
+        if item.plain and item.plain(value):
+            return list(value)
+        if item.inner and all_are(tuple, value) and item.inner([*chain.from_iterable(value)]):
+            return list(map(list, value))
         return [_part(i, item.encode, v) for i, v in enumerate(value)]
 
-    def decode(data: object) -> tuple[object, ...]:
+    def decode(data: object) -> tuple[Any, ...]:
         if not isinstance(data, list):
             refuse("a list", data)
+        if item.plain and item.plain(data):
+            return tuple(data)
+        if item.inner and all_are(list, data) and item.inner([*chain.from_iterable(data)]):
+            return tuple(map(tuple, data))
         return tuple([_part(i, item.decode, v) for i, v in enumerate(data)])
 
-    return Codec(encode, decode)
+    return Codec(encode, decode, inner=item.plain)
 
 
 def _mapping(item: Codec) -> Codec:
@@ -142,15 +185,17 @@ def _mapping(item: Codec) -> Codec:
     def convert(direction: Callable[[Any], object], value: object) -> dict[str, object]:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             refuse("a mapping from text", value)
+        if item.plain and item.plain(value.values()):
+            return dict(value)
         return {key: _part(key, direction, part) for key, part in value.items()}
 
     return Codec(lambda value: convert(item.encode, value), lambda d: convert(item.decode, d))
 
 
-def _record(cls: type[Any]) -> Codec:
+def _record(cls: type[Any], *, real: bool) -> Codec:
     """Write a dataclass as an object with one member for each field."""
     hints = typing.get_type_hints(cls)
-    codecs = {field.name: _codec(hints[field.name]) for field in fields(cls)}
+    codecs = {field.name: _codec(hints[field.name], real=real) for field in fields(cls)}
     needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
 
     def encode(value: object) -> dict[str, object]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.serialize.packing import packed, packed_coarse, packed_near
@@ -54,8 +54,9 @@ def entry_of(measurement: Measurement) -> Entry:
     parameters = {}
     for i, (parameter, other) in enumerate(zip(native.parameters, others, strict=True)):
         dtype = point.dtypes[i]
-        parameters[parameter.name] = replace(
-            _parameter_lines(parameter, other),
+        parameters[parameter.name] = _parameter_lines(
+            parameter,
+            other,
             allowance=_allowances(measurement, parameter.name),
             point_dtype=None if dtype == parameter.dtype else dtype,
             point=packed_coarse(point.sketches[i], _POINT_BYTES.get(dtype, 4)),
@@ -68,6 +69,7 @@ def entry_of(measurement: Measurement) -> Entry:
         seed=measurement.seed,
         walked=three(measurement.walked),
         structure=measurement.structure,
+        policy=measurement.policy,
         facts=measurement.facts,
         total=_total(native),
         shadow=_total(shadow) if shadow else None,
@@ -98,6 +100,8 @@ def _others(allowed: Mapping[str, float], names: set[str]) -> dict[str, float]:
 
 def _kept(tier: GradientStats) -> GradientStats:
     """Return a tier in the numbers that an entry keeps: norms of sketches, zeros without one."""
+    if all(p.sketch and p.norm == p.sketch.norm for p in tier.parameters):
+        return tier  # as what was read from an entry
     parameters = (
         replace(p, norm=p.sketch.norm) if p.sketch else replace(p, norm=0.0, max_abs=0.0, mean=0.0)
         for p in tier.parameters
@@ -155,9 +159,13 @@ def _tier_numbers(tier: GradientStats) -> Iterator[float]:
         yield from (component.value, component.norm, component.share, *component.cosines)
 
 
-def _parameter_lines(parameter: ParameterStats, other: ParameterStats | None) -> ParameterLines:
+def _parameter_lines(
+    parameter: ParameterStats,
+    other: ParameterStats | None,
+    **beside: Any,  # noqa: ANN401 - the other fields
+) -> ParameterLines:
     """Show one parameter in its own precision and, where there is one, in float64."""
-    sketch = parameter.sketch
+    sketch, alone = parameter.sketch, other is None or other.sketch is None
     lines = ParameterLines(
         shape=parameter.shape,
         dtype=parameter.dtype,
@@ -166,18 +174,17 @@ def _parameter_lines(parameter: ParameterStats, other: ParameterStats | None) ->
         mean=six(parameter.mean),
         zeros=parameter.zeros,
         disconnected=parameter.disconnected,
-        sketch=packed((sketch.norm, *sketch.values)) if sketch else None,
-        point="",
+        sketch=packed((sketch.norm, *sketch.values)) if sketch and alone else None,
+        **beside,
     )
     if other is None:
         return lines
+    lost = None if other.disconnected == parameter.disconnected else other.disconnected
     lines = replace(
         lines,
         shadow_dtype=None if other.dtype == SHADOW_DTYPE else other.dtype,
         shadow_zeros=None if other.zeros == parameter.zeros else other.zeros,
-        shadow_disconnected=(
-            None if other.disconnected == parameter.disconnected else other.disconnected
-        ),
+        shadow_disconnected=lost,
     )
     if other.sketch is None:
         return lines
@@ -204,6 +211,7 @@ def _refuse_nonfinite(measurement: Measurement) -> None:
     plain: Mapping[str, object] = {
         **measurement.facts,
         **measurement.structure,
+        **measurement.policy,
         **measurement.allowances,
         **measurement.shadow_allowances,
         "walked": measurement.walked,

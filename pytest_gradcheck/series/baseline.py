@@ -2,38 +2,30 @@
 
 Requirements:
     Training amplifies rounding: two runs with the same seeds on two machines agree in the first
-    steps and part later, by how much nobody can know from one run. Therefore the first steps are
-    compared one by one, with an allowance that doubles each step; of the rest only means are
-    compared, with an allowance of a tenth of them and three standard errors of the recorded run's
-    own scatter. What the loop sets itself (learning rates, thresholds) is compared exactly.
+    steps and part later. Therefore the first steps are compared one by one, with an allowance that
+    grows from step to step; of the rest only means are compared. What the loop sets itself
+    (learning rates, thresholds) is compared exactly.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.records import CheckResult, Finding, MetricBaseline, SeriesBaseline
-from pytest_gradcheck.series.summary import TAIL, summarise
-from pytest_gradcheck.stats.trend import trend
+from pytest_gradcheck.series.allowance import COUNTED, GROWTH, HEAD, allowances
+from pytest_gradcheck.series.summary import summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from pytest_gradcheck.records import Metric, Series
 
-__all__ = ["compare_series", "kept", "refreshed"]
+__all__ = ["compare_kept", "compare_series", "kept", "refreshed"]
 
-HEAD = 5
-"""How many of the first steps are compared one by one."""
-
-_HEAD = 1e-3  # relative, at the first step
-_MEAN = 0.1
-_ERRORS = 3.0
-_EXACT = 1e-5  # six digits are stored
-_SET = ("clip_threshold", "backwards")
-_COUNTED = ("clipped", "skipped")
 _HINT = "if the change is intended, run again with --grad-baseline-update and review the diff"
 
 
@@ -72,20 +64,59 @@ def compare_series(
         baseline: of an earlier one.
         min_drift: relative change below which drift is ignored.
     """
-    structure = tuple(_structure(series, baseline))
+    names = [metric.name for metric in series.metrics]
+    structure = tuple(_structure(series.steps, names, baseline))
+    found = (
+        ()
+        if structure
+        else [
+            finding
+            for metric in series.metrics
+            for finding in _drift(_seen(metric), baseline.metrics[metric.name], min_drift or 0.0)
+        ]
+    )
+    return _judged(structure, found, {metric.name: metric.key for metric in series.metrics})
+
+
+def compare_kept(
+    now: SeriesBaseline, was: SeriesBaseline, *, min_drift: float | None = None
+) -> CheckResult:
+    """Hold what is kept of a series against what was kept of it before, as `compare_series`.
+
+    Args:
+        now: the later one, whose first steps are taken to be those of the earlier one.
+        was: the earlier one, by whose allowances it is judged.
+        min_drift: relative change below which drift is ignored.
+    """
+    structure = tuple(_structure(now.steps, [*now.metrics], was))
+    found = (
+        ()
+        if structure
+        else [
+            finding
+            for name, line in now.metrics.items()
+            for finding in _drift(
+                _Seen(name, [*enumerate(line.head)], line.mean, line.tail),
+                was.metrics[name],
+                min_drift or 0.0,
+            )
+        ]
+    )
+    return _judged(structure, found, {name: name for name in now.metrics})
+
+
+def _judged(
+    structure: Sequence[Finding], found: Sequence[Finding], keys: Mapping[str, str]
+) -> CheckResult:
+    """Return the result of a comparison; metrics are diagnosed by what their names mean."""
     if structure:
         return CheckResult(
             check="drift",
             outcome="failed",
             reason="structure",
-            findings=structure,
+            findings=tuple(structure),
             hints=(_HINT,),
         )
-    found = [
-        finding
-        for metric in series.metrics
-        for finding in _drift(metric, baseline.metrics[metric.name], min_drift or 0.0)
-    ]
     if not found:
         return CheckResult(check="drift", outcome="passed")
     return CheckResult(
@@ -94,7 +125,7 @@ def compare_series(
         reason="drift",
         findings=tuple(found),
         hints=(_HINT,),
-        diagnosis=tuple(_diagnosis(found)),
+        diagnosis=tuple(_diagnosis(found, keys)),
     )
 
 
@@ -103,82 +134,89 @@ def _kept(metric: Metric, series: Series) -> MetricBaseline:
     if not metric.finite:
         nan = math.nan
         return MetricBaseline(head=(), mean=nan, tail=nan, head_allowance=nan, mean_allowance=nan)
-    summary, values = summarise(metric), metric.values
-    scale = max(map(abs, values))
-    if metric.key in _SET or metric.key.partition(".")[0] == "lr":
-        return MetricBaseline(
-            head=values[:HEAD],
-            mean=summary.mean,
-            tail=summary.tail_mean,
-            head_allowance=_EXACT * scale,
-            mean_allowance=_EXACT * scale,
-        )
-    whole = {"parameter": "norm", "component": "loss"}.get(metric.group)
-    if whole is not None:  # what is small beside the whole is noise
-        found = series.matching(f"{metric.source}.{whole}" if metric.source else whole)
-        scale = max(scale, 1e-2 * max((max(map(abs, m.values)) for m in found), default=0.0))
-    size = sum(map(abs, values)) / len(values)
-    scatter = trend(metric.steps, values).spread / math.sqrt(min(TAIL, len(values)))
-    least = 2 / min(TAIL, len(values)) if metric.key in _COUNTED else _HEAD * scale
+    summary = summarise(metric)
+    first, mean = allowances(metric, series)
     return MetricBaseline(
-        head=() if metric.key in _COUNTED else values[:HEAD],  # which may flip by a hair
+        head=() if metric.key in COUNTED else metric.values[:HEAD],
         mean=summary.mean,
         tail=summary.tail_mean,
-        head_allowance=_HEAD * scale,
-        mean_allowance=max(_MEAN * size + _ERRORS * scatter, least),
+        head_allowance=first,
+        mean_allowance=mean,
     )
 
 
-def _structure(series: Series, baseline: SeriesBaseline) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Hold what is compared of a metric."""
+
+    name: str
+    head: Sequence[tuple[int, float]]  # step and value
+    mean: float
+    tail: float
+    over: str = ""  # so many steps
+    last: str = ""  # so many of them
+
+
+def _seen(metric: Metric) -> _Seen:
+    """Return what is compared of a metric."""
+    summary = summarise(metric)
+    return _Seen(
+        metric.name,
+        [*zip(metric.steps, metric.values, strict=True)][:HEAD],
+        summary.mean,
+        summary.tail_mean,
+        f" of {summary.count} steps",
+        f"{summary.tail} ",
+    )
+
+
+def _structure(steps: int, names: Collection[str], baseline: SeriesBaseline) -> Iterator[Finding]:
     """Yield what was watched then and not now, or now and not then."""
-    if series.steps != baseline.steps:
-        text = f"{baseline.steps} -> {series.steps} steps"
+    if steps != baseline.steps:
+        text = f"{baseline.steps} -> {steps} steps"
         yield Finding(subject="steps", text=text)
-    names = {metric.name for metric in series.metrics}
     yield from (
         Finding(subject=name, text="no longer seen")
         for name in baseline.metrics
         if name not in names
     )
     yield from (
-        Finding(subject=metric.name, text="not in the baseline")
-        for metric in series.metrics
-        if metric.name not in baseline.metrics
+        Finding(subject=name, text="not in the baseline")
+        for name in names
+        if name not in baseline.metrics
     )
 
 
-def _drift(metric: Metric, old: MetricBaseline, min_drift: float) -> Iterator[Finding]:
+def _drift(seen: _Seen, old: MetricBaseline, min_drift: float) -> Iterator[Finding]:
     """Yield how a metric drifted, if it did: at the first step, else on the whole, else late."""
-    pairs = zip(metric.steps, metric.values, old.head, strict=False)
-    for i, (step, value, was) in enumerate(pairs):
-        allowed = max(old.head_allowance * 2**i, min_drift * abs(was))
+    for i, ((step, value), was) in enumerate(zip(seen.head, old.head, strict=False)):
+        allowed = max(old.head_allowance * GROWTH**i, min_drift * abs(was))
         if not abs(value - was) <= allowed:
-            yield _finding(metric, f"step {step}", was, value, allowed)
+            yield _finding(seen.name, f"step {step}", was, value, allowed)
             return
-    summary = summarise(metric)
     for what, value, was in (
-        (f"mean of {summary.count} steps", summary.mean, old.mean),
-        (f"mean of the last {summary.tail} steps", summary.tail_mean, old.tail),
+        (f"mean{seen.over}", seen.mean, old.mean),
+        (f"mean of the last {seen.last}steps", seen.tail, old.tail),
     ):
         allowed = max(old.mean_allowance, min_drift * abs(was))
         if not abs(value - was) <= allowed:
-            yield _finding(metric, what, was, value, allowed)
+            yield _finding(seen.name, what, was, value, allowed)
             return
 
 
-def _finding(metric: Metric, what: str, was: float, value: float, allowed: float) -> Finding:
+def _finding(name: str, what: str, was: float, value: float, allowed: float) -> Finding:
     """Return one line of drift."""
     text = f"{what}: {was:.6g} -> {value:.6g}, change {abs(value - was):.3g}, allowed {allowed:.2g}"
-    return Finding(subject=metric.name, text=text, observed=value, limit=allowed)
+    return Finding(subject=name, text=text, observed=value, limit=allowed)
 
 
-def _diagnosis(found: list[Finding]) -> Iterator[str]:
+def _diagnosis(found: Sequence[Finding], keys: Mapping[str, str]) -> Iterator[str]:
     """Yield what kind of change it probably is."""
-    first = {finding.subject for finding in found if finding.text.startswith("step 0:")}
-    rates = [finding for finding in found if ".lr." in f".{finding.subject}."]
-    if first & {"loss", "norm"} or any(name.startswith(("component.", "input")) for name in first):
+    moved = {keys[finding.subject] for finding in found}
+    first = {keys[finding.subject] for finding in found if finding.text.startswith("step 0:")}
+    if first & {"loss", "norm"} or any(key.startswith(("component.", "input")) for key in first):
         yield "the run differs from its first step on: model, loss, data or a seed changed"
-    elif rates:
+    elif any(key.partition(".")[0] == "lr" for key in moved):
         yield "the learning rate is not what it was; what follows from it moved with it"
     elif "update_ratio" in first:
         yield "the first gradient is the same, the step made of it is not: the optimizer changed"

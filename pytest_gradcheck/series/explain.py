@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.explain import finding_lines
+from pytest_gradcheck.explain import MAX_LINES, WIDTH, cut, finding_lines
 from pytest_gradcheck.series.summary import summarise
+from pytest_gradcheck.tabling import Change, change_lines, short_pair
+from pytest_gradcheck.wording import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,10 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["explain_series"]
 
+_CHANGE = re.compile(
+    r"(?P<at>.+): (?P<was>\S+) -> (?P<now>\S+), change (?P<change>\S+), allowed (?P<allowed>\S+)"
+)
+_WHOLE = re.compile(r"mean of \d+ steps")
 MAX_FINDINGS = 6  # of one rule; more say no more
 
 
-def explain_series(verdict: SeriesVerdict, *, verbose: bool = False) -> list[str]:
+def explain_series(
+    verdict: SeriesVerdict, *, verbose: bool = False, width: int = WIDTH
+) -> list[str]:
     """Return the story of a training run.
 
     First what failed, in which run; a line for each finding with observed and range; the probable
@@ -25,7 +34,8 @@ def explain_series(verdict: SeriesVerdict, *, verbose: bool = False) -> list[str
 
     Args:
         verdict: to explain.
-        verbose: show every finding, and remarks on what is neither healthy nor bad.
+        verbose: show every finding, with names at full length.
+        width: of the lines; only a word that is longer than that makes a longer line.
     """
     series, failures = verdict.series, verdict.failures
     title = f"training of '{series.objective}' ({series.backend}), {series.steps} steps"
@@ -34,9 +44,13 @@ def explain_series(verdict: SeriesVerdict, *, verbose: bool = False) -> list[str
     judged = sum(result.outcome != "skipped" for result in verdict.results)
     if not failures:
         return [f"{title}: {judged} rules hold"]
-    lines = [f"{title}: {len(failures)} of {judged} rules failed"]
-    for result in failures:
-        lines += _findings(result, verbose=verbose)
+    head = fitted([f"{title}: {len(failures)} of {judged} rules failed"], width)
+    body = [
+        line
+        for result in failures
+        for line in fitted(_findings(result, verbose=verbose, width=width), width)
+    ]
+    lines: list[str] = []
     remarks = [r for r in verdict.results if r.outcome == "passed" and r.findings]
     lines += [f"  note: {line.strip()}" for r in remarks for line in finding_lines(r, ())]
     lines += [f"  cause: {sentence}" for result in failures for sentence in result.diagnosis]
@@ -44,16 +58,34 @@ def explain_series(verdict: SeriesVerdict, *, verbose: bool = False) -> list[str
     lines.append(f"  at the end: {_end(verdict)}")
     lines += [f"  note: {note}" for note in series.notes]
     hints = [hint for result in failures for hint in result.hints]
-    return [*lines, *(f"  hint: {hint}" for hint in hints[:1])]
+    beside = fitted([*lines, *(f"  hint: {hint}" for hint in hints[:1])], width)
+    if not verbose:
+        body = cut(body, max(MAX_FINDINGS, MAX_LINES - len(head) - len(beside)))
+    return [*head, *body, *beside]
 
 
-def _findings(result: CheckResult, *, verbose: bool) -> Iterator[str]:
-    """Yield the lines of one rule, the first few unless verbose."""
-    lines = list(finding_lines(result, ()))
-    shown = lines if verbose or len(lines) <= MAX_FINDINGS else lines[: MAX_FINDINGS - 1]
-    yield from shown
-    if len(shown) < len(lines):
-        yield f"  ... and {len(lines) - len(shown)} more of {result.check}; -v shows all of them"
+def _findings(result: CheckResult, *, verbose: bool, width: int) -> Iterator[str]:
+    """Yield the lines of one rule, the first few unless verbose; drift as a table."""
+    rows = [_CHANGE.fullmatch(finding.text) for finding in result.findings]
+    count = len(rows)
+    shown = count if verbose or count <= MAX_FINDINGS else MAX_FINDINGS - 1
+    if all(rows):
+        changes = [
+            Change(
+                name=f"{finding.subject}, {_WHOLE.sub('mean', row['at'])}",
+                was=short_pair(row["was"], row["now"])[0],
+                now=short_pair(row["was"], row["now"])[1],
+                others=(row["change"], row["allowed"]),
+            )
+            for finding, row in zip(result.findings[:shown], rows, strict=False)
+            if row is not None
+        ]
+        heads = ("baseline", "now", "change", "allowed")
+        yield from change_lines(result.check, heads, changes, width=0 if verbose else width)
+    else:
+        yield from list(finding_lines(result, ()))[:shown]
+    if shown < count:
+        yield f"  ... and {count - shown} more of {result.check}; -v shows all of them"
 
 
 def _end(verdict: SeriesVerdict) -> str:

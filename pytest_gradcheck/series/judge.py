@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.records import CheckResult, Finding, SeriesVerdict
+from pytest_gradcheck.records import CheckResult, Finding, Healthy, SeriesVerdict
 from pytest_gradcheck.series.observe import observations
 from pytest_gradcheck.series.rules import STEPS, Rule
 
@@ -33,13 +33,14 @@ def judge_series(
         limits: in force, as text, for reports.
     """
     results = tuple(_judged(rule, series) for rule in rules)
-    failed = {result.check for result in results if result.outcome == "failed"}
+    failed = {one.check for one in results if one.outcome == "failed" and one.reason != "absent"}
     sound = any(r.check == "inputs" and r.outcome == "passed" and not r.findings for r in results)
     return SeriesVerdict(
         name=name,
         series=series,
         results=results,
         limits=dict(limits or {}),
+        healthy=tuple(_healthy(rule, series) for rule in rules if series.matching(rule.metric)),
         next_steps=tuple(
             step
             for step in next_steps((r for r in rules if r.name in failed), series)
@@ -98,6 +99,13 @@ def _judged(rule: Rule, series: Series) -> CheckResult:
     )
 
 
+def _healthy(rule: Rule, series: Series) -> Healthy:
+    """Return the healthy range of a rule."""
+    low, high = (float(end) if math.isfinite(end) else None for end in rule.healthy)
+    names = tuple(metric.name for metric in series.matching(rule.metric))
+    return Healthy(rule=rule.name, observe=rule.observe, metrics=names, low=low, high=high)
+
+
 def _absent(rule: Rule, series: Series) -> CheckResult:
     """Return what a rule says where there is nothing to look at."""
     names = [metric.name for metric in series.metrics if metric.group != "parameter"]
@@ -107,8 +115,13 @@ def _absent(rule: Rule, series: Series) -> CheckResult:
     if not rule.required:
         return CheckResult(check=rule.name, outcome="skipped", reason=text)
     known = f"{text}; there are {', '.join(names)}, and norm.<parameter>"
+    if rule.metric.startswith("component."):
+        known = f"no component was seen ({text}): report them with run.log(components={{...}})"
     return CheckResult(
-        check=rule.name, outcome="failed", findings=(Finding(subject=rule.metric, text=known),)
+        check=rule.name,
+        outcome="failed",
+        reason="absent",
+        findings=(Finding(subject=rule.metric, text=known),),
     )
 
 

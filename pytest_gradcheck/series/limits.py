@@ -20,10 +20,12 @@ from pytest_gradcheck.series.rules import RULES, Rule
 if TYPE_CHECKING:
     from pytest_gradcheck.limits import Limits
 
-__all__ = ["APPLICABLE", "SeriesLimits", "series_limits"]
+__all__ = ["APPLICABLE", "SeriesLimits", "refuse_idle", "series_limits"]
 
 APPLICABLE = ("finite", "max_norm", "min_norm", "max_share", "per_parameter", "drift", "min_drift")
 """The limits that also hold for a training run."""
+
+_BOUNDS = ("max_norm", "min_norm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +66,7 @@ def series_limits(
     Raises:
         UsageError: a rule is none, two have one name, or a limit does not apply to a series.
     """
-    for name in written or {}:
-        if name not in APPLICABLE:
-            msg = (
-                f"the limit {name} is for single gradients and does not apply to a training run; "
-                f"these do: {', '.join(APPLICABLE)}; for others write a Rule"
-            )
-            raise UsageError(msg)
+    refuse_idle(written or {})
     own = _own(rules)
     dropped = [*((without,) if isinstance(without, str) else without)]
     if limits.given.get("finite") is False:
@@ -83,6 +79,30 @@ def series_limits(
             raise UsageError(msg)
         del found[name]
     return SeriesLimits(rules=tuple(found.values()), drift=limits.drift, min_drift=limits.min_drift)
+
+
+def refuse_idle(written: Mapping[str, object]) -> None:
+    """Refuse limits that were written for a training run and cannot hold for one.
+
+    Raises:
+        UsageError: a limit is for single gradients; the message lists those that are not.
+    """
+    for name in written:
+        if name not in APPLICABLE:
+            msg = (
+                f"the limit {name} is for single gradients and does not apply to a training run; "
+                f"these do: {', '.join(APPLICABLE)}; for others write a Rule"
+            )
+            raise UsageError(msg)
+    bounds = written.get("per_parameter")
+    for pattern, given in bounds.items() if isinstance(bounds, Mapping) else ():
+        for name in given if isinstance(given, Mapping) else ():
+            if name not in _BOUNDS:
+                msg = (
+                    f"{name} of per_parameter is for single gradients and does not apply to a "
+                    f"training run ({pattern!r}); these do: {', '.join(_BOUNDS)}"
+                )
+                raise UsageError(msg)
 
 
 def _own(rules: object) -> tuple[Rule, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,24 @@ def address_of(item: pytest.Item, run: Run, device: str, label: str) -> Address:
     # Not the node id: xdist's load groups append themselves to it.
     test = "::".join([*classes, item.name])
     function = getattr(item, "originalname", None) or item.name
-    folder = item.config.invocation_params.dir
-    words = ["pytest", f"{Path(os.path.relpath(item.path, folder)).as_posix()}::{test}"]
+    words = ["pytest", f"{_shown(item.path, item.config.invocation_params.dir)}::{test}"]
     words.append("--grad-baseline-update")
     if run.settings.variant is not None:
         words.append(f"--grad-variant={run.settings.variant or 'default'}")
     return Address(
-        path=store.locate(item.path, function, variant),
+        path=_located(item.path, function, variant),
         key=f"{test}::{label}" if label else test,
         command=shlex.join(words),
     )
+
+
+@lru_cache(maxsize=64)
+def _shown(module: Path, folder: Path) -> str:
+    """Return a module's path as it is typed in a folder."""
+    return Path(os.path.relpath(module, folder)).as_posix()
+
+
+@lru_cache(maxsize=64)
+def _located(module: Path, function: str, variant: str) -> Path:
+    """Return the baseline file of a function, whose cases come one after the other."""
+    return store.locate(module, function, variant)

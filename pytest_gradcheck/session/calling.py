@@ -1,12 +1,7 @@
-"""One call of the fixture: measure, judge, compare, and note what is to be recorded.
-
-Requirements:
-    A passing call that records nothing sends no measurement: only who asks for it pays for it.
-"""
+"""One call of the fixture: measure, judge, compare, and note what is to be recorded."""
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,14 +14,12 @@ from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.recording import sensitivity
 from pytest_gradcheck.records import Measurement
-from pytest_gradcheck.reporters import ReportEntry
-from pytest_gradcheck.serialize import to_json, unstorable
 from pytest_gradcheck.session.addressing import address_of
 from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settle
 from pytest_gradcheck.session.ending import call_line
-from pytest_gradcheck.session.ledger import Call, Found
 from pytest_gradcheck.session.marker import layers
 from pytest_gradcheck.session.offering import Offered, offered_by
+from pytest_gradcheck.session.saying import call_of, property_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,10 +27,13 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_gradcheck.limits import Limits
-    from pytest_gradcheck.records import CheckResult, Objective, Verdict
+    from pytest_gradcheck.records import Objective, Verdict
+    from pytest_gradcheck.session.ledger import Found
     from pytest_gradcheck.session.run import Desk, Run
 
 __all__ = ["check"]
+
+_FAR = 0.01  # relative distance to the entry before that is worth a word in the terminal
 
 
 def check(
@@ -62,14 +58,27 @@ def check(
     given = {k: v for k, v in options.items() if k in api.SourceOptions.__annotations__}
     written = {k: v for k, v in options.items() if k not in given}
     label = desk.claim(given.pop("name", None))  # of the call, not of the model
+    desk.judged += 1
     limits = parse(*layers(item, run.settings.limits), (f"the call in {item.name}", written))
     objective = subject(model, loss, given)
     address = address_of(item, run, objective.device, label)
     decision, offered, found = _decide(objective, limits, address, run, label)
     where = call_line(sys._getframe(1), str(item.path))  # noqa: SLF001 - the only way there is
-    call = _call(decision, offered, address, found, run=run, where=where)
+    verdict, entry = decision.verdict, decision.entry
+    call = call_of(
+        decision,
+        offered,
+        address,
+        found,
+        run=run,
+        where=where,
+        moved=_moved(verdict),
+        sees=lambda: _sees(entry) if isinstance(entry, Measurement) else "",
+    )
     desk.calls.append(call)
-    item.user_properties.append(("gradcheck", _property(call, decision.verdict)))
+    measured = verdict.measurement
+    said = property_of(call, verdict, value=repr(measured.value), norm=repr(measured.norm))
+    item.user_properties.append(("gradcheck", said))
     return decision
 
 
@@ -103,46 +112,6 @@ def _decide(
     return decision, offered, "missing" if stored is None else "compared"
 
 
-def _call(
-    decision: Decision[Verdict],
-    offered: Offered,
-    address: Address,
-    found: Found,
-    *,
-    run: Run,
-    where: tuple[str, int],
-) -> Call:
-    """Return what a call has to say to the process that keeps the ledger."""
-    verdict = decision.verdict
-    entry = ReportEntry.of(verdict, node_id="", outcome="", baseline=found)
-    told = run.settings.reports or entry.failed or decision.tolerated
-    problem = unstorable(offered.entry) if offered.entry else offered.refused
-    keep = offered.entry is not None and not problem
-    drift = verdict.result("drift")
-    return Call(
-        name=verdict.name,
-        path=str(address.path),
-        key=address.key,
-        baseline=found,
-        action=decision.action,
-        offer="" if decision.action else offered.action,
-        replaces=offered.replaces,
-        source=where[0],
-        line=where[1],
-        failed=entry.failed,
-        drifted=entry.drifted,
-        moved=_moved(verdict),
-        reason="" if drift is None or found == "compared" else _first(drift),
-        unfit=problem,
-        sees=_sees(decision.entry) if keep and isinstance(decision.entry, Measurement) else "",
-        warnings=list(entry.warnings),
-        seconds=entry.seconds,
-        entry=to_json(offered.entry) if keep else None,
-        verdict=to_json(verdict) if told else None,
-        command="" if found == "off" else address.command,
-    )
-
-
 def _moved(verdict: Verdict) -> list[str]:
     """Return the parameters whose values are not those of a baseline that holds all the same."""
     drift = verdict.result("drift")
@@ -152,29 +121,11 @@ def _moved(verdict: Verdict) -> list[str]:
 
 
 def _sees(entry: Measurement) -> str:
-    """Return the smallest drift that a new baseline can see."""
+    """Return the smallest drift that a new baseline can see, and how far it is from the old one."""
     smallest, name = sensitivity(entry)
     seen = f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
+    if entry.walked >= _FAR:
+        seen += f"; walked {entry.walked:.3g} from the entry it replaces"
     if entry.replicates is None or entry.replicates.identical:
         return seen
     return f"{seen}; where random streams differ, {summary(entry.replicates)}"
-
-
-def _first(result: CheckResult) -> str:
-    """Return the first thing that a check says."""
-    return result.findings[0].text if result.findings else result.reason
-
-
-def _property(call: Call, verdict: Verdict) -> str:
-    """Return what stays with the test in JUnit files and other reports, as one line of JSON."""
-    measurement = verdict.measurement
-    content = {
-        "key": call.key,
-        "passed": verdict.passed,
-        "checks": {result.check: result.outcome for result in verdict.results},
-        "baseline": call.baseline,
-        "drifted": call.drifted,
-        "value": repr(measurement.value),
-        "norm": repr(measurement.norm),
-    }
-    return json.dumps(content, separators=(",", ":"))

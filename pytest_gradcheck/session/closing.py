@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck import git, store
-from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.filing import machine
-from pytest_gradcheck.reporters import Report, write_report
+from pytest_gradcheck.reporters import Report, write_reports
 from pytest_gradcheck.reporters.offer import Coverage
 from pytest_gradcheck.session import commit, pending, telling
 from pytest_gradcheck.session.census import Scope, filters, shards
@@ -85,20 +84,14 @@ def close(run: Run, config: pytest.Config, status: int) -> Ending:
         pruned=tuple(_lines(changes.deleted, config)),
         notes=tuple(notes),
     )
-    problems = list(changes.problems.values())
-    written = []
-    for path in run.settings.reports:
-        try:
-            write_report(path, report, top=run.settings.top)
-            written.append(path)
-        except UsageError as error:
-            problems.append(str(error))
+    failed = write_reports(run.settings.reports, report, top=run.settings.top)
+    problems = [*changes.problems.values(), *failed.values()]
     if run.settings.keeps and run.settings.mode != "off":
         pending.keep(report, config)
     problems += summarise(report)
     return Ending(
         report=report,
-        written=tuple(written),
+        written=tuple(path for path in run.settings.reports if path not in failed),
         problems=tuple(problems),
         commands=tuple(commands(report, config.rootpath)),
     )
@@ -167,7 +160,9 @@ def _fate(attempt: Attempt) -> str:
 def _unused(run: Run, scope: Scope) -> dict[Path, list[str]]:
     """Return the keys that no test used, by file, in what the run covers."""
     calls = [call for _, call in run.ledger.calls if call.baseline != "off"]
-    variants = {store.variant_of(Path(call.path)) for call in calls}
+    paths = {path: Path(path) for path in {call.path for call in calls}}
+    plain = {name: store.plain(path) for name, path in paths.items()}
+    variants = set(map(store.variant_of, paths.values()))
     if run.settings.variant is not None or not variants:
         variants.add(run.settings.variant or None)
     homes = [store.locate(module, "any").parent for module in scope.modules]
@@ -176,7 +171,7 @@ def _unused(run: Run, scope: Scope) -> dict[Path, list[str]]:
     return commit.unused(
         sorted(files),
         map(Path, run.census.modules),
-        {(store.plain(Path(call.path)), call.key) for call in calls},
+        {(plain[call.path], call.key) for call in calls},
         variants,
         run.shelf.keys,
     )

@@ -31,7 +31,12 @@ def stopped_early(traceback: TracebackType | None, code: object) -> bool:
     """
     frames = list(_frames(traceback))
     at = next((i for i, (frame, _) in enumerate(frames) if frame.f_code is code), None)
-    return at is None or not all(_is_last(frame, line) for frame, line in frames[at:])
+    if at is None:
+        return True
+    *calls, (inner, line) = frames[at:]
+    # A training run is judged where its block ends, which is said to be where it begins.
+    ends = _is_last(inner, line) or _is_last(inner, line, block="watch")
+    return not (ends and all(_is_last(frame, where) for frame, where in calls))
 
 
 def call_line(frame: FrameType | None, path: str) -> tuple[str, int]:
@@ -62,8 +67,15 @@ def _frames(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
         traceback = traceback.tb_next
 
 
-def _is_last(frame: FrameType, line: int) -> bool:
-    """Return whether a line belongs to the last statement of a function, which is a simple one."""
+def _is_last(frame: FrameType, line: int, *, block: str = "") -> bool:
+    """Return whether a line belongs to the last statement of a function, which is a simple one.
+
+    Args:
+        frame: of the function.
+        line: of its file.
+        block: method that makes a block; then it is whether the line begins such a block, after
+            which nothing comes.
+    """
     try:
         lines, start = inspect.getsourcelines(frame.f_code)
         tree = ast.parse("if True:\n" + "".join(f" {one}" for one in lines))
@@ -73,12 +85,25 @@ def _is_last(frame: FrameType, line: int) -> bool:
     while body:
         last = body[-1]
         if isinstance(last, ast.With | ast.AsyncWith):
+            if last.lineno == line - start + 2 and _makes(last, block):
+                return True
             body = last.body
             continue
         low, high = last.lineno, last.end_lineno or last.lineno
+        if block:
+            return False
         simple = isinstance(last, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return | ast.Raise)
         return simple and low <= line - start + 2 <= high
     return False
+
+
+def _makes(block: ast.With | ast.AsyncWith, name: str) -> bool:
+    """Return whether a block is made by calling a method of that name, and by nothing else."""
+    made = [item.context_expr for item in block.items]
+    return all(
+        isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute) and one.func.attr == name
+        for one in made
+    )
 
 
 def _body(tree: ast.Module) -> list[ast.stmt]:

@@ -8,13 +8,12 @@ Requirements:
 from __future__ import annotations
 
 import warnings
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_gradcheck.errors import GradientDriftWarning, GradientError
-from pytest_gradcheck.session.frames import shorn
+from pytest_gradcheck.session.frames import message_width, shorn
 from pytest_gradcheck.session.run import RUN, Desk, Run, seat
 from pytest_gradcheck.session.studies import Studies
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from pytest_gradcheck.series.run import TrainingRun
 
 __all__ = ["GradCheck", "grad_snapshot", "gradcheck"]
-
-_MARGIN = 8  # what pytest writes before each line of a message
 
 
 @pytest.fixture
@@ -187,5 +184,4 @@ class GradCheck(Studies):
         from pytest_gradcheck.explain import explain
 
         verbose = self._item.config.get_verbosity() > 0
-        width = get_terminal_size().columns - _MARGIN
-        return "\n".join(explain(verdict, verbose=verbose, width=width))
+        return "\n".join(explain(verdict, verbose=verbose, width=message_width()))

@@ -1,12 +1,14 @@
-"""Take the frames of this package out of tracebacks: what is left is the user's own code."""
+"""How a failure looks where pytest shows it: without the frames of this package, and how wide."""
 
 from __future__ import annotations
 
+from shutil import get_terminal_size
 from types import TracebackType
 
-__all__ = ["shorn"]
+__all__ = ["message_width", "shorn"]
 
 _OURS = __name__.partition(".")[0]
+_MARGIN = 8  # what pytest writes before each line of a message
 
 
 def shorn(error: Exception) -> Exception:
@@ -23,3 +25,8 @@ def _theirs(traceback: TracebackType | None) -> TracebackType | None:
     if package == _OURS and module:
         return rest
     return TracebackType(rest, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)
+
+
+def message_width() -> int:
+    """Return how wide a line of a failure's message may be, beside what pytest writes before it."""
+    return get_terminal_size().columns - _MARGIN

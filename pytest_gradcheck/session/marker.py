@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.limits import Limits
 
-__all__ = ["NAME", "SERIES", "Layer", "alone", "complaint", "layers", "series_options"]
+__all__ = ["NAME", "SERIES", "Layer", "alone", "complaint", "layers", "own", "series_options"]
 
 NAME = "gradcheck"
 """Of the marker, and of the fixture."""
@@ -72,6 +72,14 @@ def alone(item: pytest.Item) -> bool:
     return not uses and any(mark.name == NAME for mark in item.own_markers)
 
 
+def own(item: pytest.Item) -> dict[str, object]:
+    """Return what the markers on a test itself say, without those on its class and module."""
+    found: dict[str, object] = {}
+    for mark in reversed([mark for mark in item.own_markers if mark.name == NAME]):
+        found |= {**mark.kwargs, **({"checks": mark.args} if mark.args else {})}
+    return found
+
+
 def complaint(item: pytest.Item, ini: Mapping[str, object]) -> str:
     """Return what is wrong with how a test uses the plugin, empty where nothing is."""
     if NAME not in getattr(item, "fixturenames", ()) and not alone(item):
@@ -82,8 +90,13 @@ def complaint(item: pytest.Item, ini: Mapping[str, object]) -> str:
             "which runs it many times with one fixture: call assert_gradients(...) instead, which "
             "takes the same limits"
         )
+    found = layers(item, ini)
+    if len(found) == 1 and not ini:
+        return ""  # no marker and nothing in the ini file, as for most tests
     try:
-        _parse(layers(item, ini), series_options(item))
+        _parse(found, series_options(item))
+        if alone(item):
+            _refuse_idle(own(item))
     except UsageError as error:
         return str(error)
     return ""
@@ -99,3 +112,10 @@ def _parse(found: list[Layer], options: Mapping[str, Any]) -> Limits:
 
         series_limits(limits, options.get("rules", ()), without=options.get("without", ()))
     return limits
+
+
+def _refuse_idle(written: Mapping[str, object]) -> None:
+    """Raise where a marker that has a training run watched says what no run can be held against."""
+    from pytest_gradcheck.series.limits import refuse_idle
+
+    refuse_idle({name: value for name, value in written.items() if name not in SERIES})

@@ -8,6 +8,7 @@ from pytest_gradcheck.explain import explain
 from pytest_gradcheck.records import CheckResult, Verdict
 from pytest_gradcheck.reporters.plain import plain_lines
 from pytest_gradcheck.serialize import to_json
+from pytest_gradcheck.session.frames import message_width
 from pytest_gradcheck.session.ledger import Call
 
 if TYPE_CHECKING:
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["note_comparison", "note_sweep"]
 
 
-def note_comparison(run: Run, desk: Desk, found: Comparison) -> None:
-    """Note a comparison for the reports."""
+def note_comparison(run: Run, desk: Desk, found: Comparison, *, where: tuple[str, int]) -> None:
+    """Note a comparison for the reports; `where` is the file and the line of the call."""
     verdict = Verdict(
         name=_label(desk, "compare"),
         measurement=found.measurement,
         results=(),
         tables=(found.table,),
     )
-    _note(run, desk, verdict)
+    _note(run, desk, verdict, where)
 
 
-def note_sweep(run: Run, desk: Desk, found: Sweep) -> str:
-    """Note a sweep for the reports, and return its story."""
+def note_sweep(run: Run, desk: Desk, found: Sweep, *, where: tuple[str, int]) -> str:
+    """Note a sweep for the reports, and return its story; `where` as for a comparison."""
     result = CheckResult(
         check="sweep",
         outcome="passed" if found.passed else "failed",
@@ -43,8 +44,8 @@ def note_sweep(run: Run, desk: Desk, found: Sweep) -> str:
         limits={name: f"{limit:g}" for name, limit in found.limits.items()},
         tables=(found.table,),
     )
-    _note(run, desk, verdict)
-    return "\n".join([*explain(verdict), "", *plain_lines(found.table)])
+    _note(run, desk, verdict, where)
+    return "\n".join([*explain(verdict, width=message_width()), "", *plain_lines(found.table)])
 
 
 def _label(desk: Desk, kind: str) -> str:
@@ -53,7 +54,7 @@ def _label(desk: Desk, kind: str) -> str:
     return kind if number == 1 else f"{kind} {number}"
 
 
-def _note(run: Run, desk: Desk, verdict: Verdict) -> None:
+def _note(run: Run, desk: Desk, verdict: Verdict, where: tuple[str, int]) -> None:
     """Put a call on the desk that compares with no baseline."""
     told = run.settings.reports or not verdict.passed
     desk.calls.append(
@@ -61,6 +62,8 @@ def _note(run: Run, desk: Desk, verdict: Verdict) -> None:
             name=verdict.name,
             path="",
             key="",
+            source=where[0],
+            line=where[1],
             failed=[result.check for result in verdict.failures],
             seconds=verdict.measurement.seconds,
             verdict=to_json(verdict) if told else None,

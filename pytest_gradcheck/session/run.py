@@ -35,12 +35,18 @@ class Desk:
 
     Attributes:
         used: whether the fixture was called at all.
+        watched: how many training runs were to be watched.
+        judged: how many gradients were to be judged.
         calls: not yet reported.
         raised: the failure that the last call raised for drift or a missing baseline alone.
+        finished: whether the test had come to its end before that.
     """
 
     used: bool = False
+    watched: int = 0
+    judged: int = 0
     raised: BaseException | None = None
+    finished: bool = False
     calls: list[Call] = field(default_factory=list)
     _unnamed: int = 0
     _claimed: set[str] = field(default_factory=set)
@@ -182,6 +188,8 @@ def _ended(
     """Return how drift ended a test, if it was drift that did."""
     if excinfo is None or desk.raised is None or excinfo.value is not desk.raised:
         return ""
+    if desk.finished:
+        return "last"
     from pytest_gradcheck.session.ending import stopped_early
 
     function = inspect.unwrap(getattr(item, "obj", None) or stopped_early)

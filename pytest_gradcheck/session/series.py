@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import sys
 import warnings
 from contextlib import ExitStack
@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_gradcheck.errors import BaselineError, GradientDriftWarning, GradientError
 from pytest_gradcheck.limits import parse
 from pytest_gradcheck.records import Series, SeriesBaseline, SeriesVerdict
-from pytest_gradcheck.reporters import ReportEntry
-from pytest_gradcheck.serialize import to_json, unstorable
 from pytest_gradcheck.series.baseline import compare_series, kept, refreshed
 from pytest_gradcheck.series.explain import explain_series
 from pytest_gradcheck.series.judge import judge_series
@@ -22,9 +20,10 @@ from pytest_gradcheck.series.run import TrainingRun, refuse_nothing
 from pytest_gradcheck.session.addressing import address_of
 from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settle
 from pytest_gradcheck.session.ending import call_line
-from pytest_gradcheck.session.ledger import Call, Found
+from pytest_gradcheck.session.frames import message_width
 from pytest_gradcheck.session.marker import layers, series_options
 from pytest_gradcheck.session.offering import Offered, offered_by
+from pytest_gradcheck.session.saying import call_of, property_of
 from pytest_gradcheck.watching import observed
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_gradcheck.session.ledger import Found
     from pytest_gradcheck.session.run import Desk, Run
 
 __all__ = ["Watching"]
@@ -63,6 +63,7 @@ class Watching:
         """
         self._item, self._run, self._desk = item, run, desk
         self._label = desk.claim(name)
+        desk.watched += 1
         given = series_options(item)
         rules = (*given.pop("rules", ()), *_several(options.get("rules", ())))
         without = (*given.pop("without", ()), *_several(options.get("without", ())))
@@ -114,9 +115,11 @@ class Watching:
         address = address_of(item, run, series.device, self._label)
         decision, offered, found = self._decide(series, address)
         where = call_line(sys._getframe(1), str(item.path))  # noqa: SLF001 - the only way there is
-        call = _call(decision, offered, address, found, run=run, where=where)
+        call = call_of(decision, offered, address, found, run=run, where=where)
         self._desk.calls.append(call)
-        item.user_properties.append(("gradcheck", _property(call, decision.verdict)))
+        last = {m.name: repr(m.values[-1]) for m in series.metrics if m.group == "core"}
+        said = property_of(call, decision.verdict, steps=series.steps, last=last)
+        item.user_properties.append(("gradcheck", said))
         return decision
 
     def _decide(
@@ -130,14 +133,8 @@ class Watching:
         stored = of_kind(self._run.shelf.find(address), SeriesBaseline, address)
         if isinstance(stored, SeriesBaseline):
             result = compare_series(series, stored, min_drift=held.min_drift)
-            verdict = SeriesVerdict(
-                name=verdict.name,
-                series=series,
-                results=(*verdict.results, result),
-                baseline=stored,
-                limits=verdict.limits,
-                next_steps=verdict.next_steps,
-            )
+            results = (*verdict.results, result)
+            verdict = dataclasses.replace(verdict, results=results, baseline=stored)
         settled = partial(
             settle,
             verdict,
@@ -156,65 +153,9 @@ class Watching:
     def _story(self, verdict: SeriesVerdict) -> str:
         """Return the message of a failure."""
         verbose = self._item.config.get_verbosity() > 0
-        return "\n".join(explain_series(verdict, verbose=verbose))
+        return "\n".join(explain_series(verdict, verbose=verbose, width=message_width()))
 
 
 def _several(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - one thing, or several
     """Return one thing or several as a tuple."""
     return tuple(value) if isinstance(value, list | tuple | set) else (value,)
-
-
-def _call(
-    decision: Decision[SeriesVerdict],
-    offered: Offered,
-    address: Address,
-    found: Found,
-    *,
-    run: Run,
-    where: tuple[str, int],
-) -> Call:
-    """Return what a series has to say to the process that keeps the ledger."""
-    verdict = decision.verdict
-    entry = ReportEntry.of(verdict, node_id="", outcome="", baseline=found)
-    told = run.settings.reports or entry.failed or decision.tolerated
-    problem = unstorable(offered.entry) if offered.entry else offered.refused
-    keep = offered.entry is not None and not problem
-    drift = verdict.result("drift")
-    reason = drift.findings[0].text if drift is not None and drift.findings else ""
-    return Call(
-        kind="series",
-        name=verdict.name,
-        path=str(address.path),
-        key=address.key,
-        baseline=found,
-        action=decision.action,
-        offer="" if decision.action else offered.action,
-        replaces=offered.replaces,
-        source=where[0],
-        line=where[1],
-        failed=entry.failed,
-        drifted=entry.drifted,
-        reason="" if found == "compared" else reason,
-        unfit=problem,
-        seconds=entry.seconds,
-        entry=to_json(offered.entry) if keep else None,
-        verdict=to_json(verdict) if told else None,
-        command="" if found == "off" else address.command,
-    )
-
-
-def _property(call: Call, verdict: SeriesVerdict) -> str:
-    """Return what stays with the test in JUnit files and other reports, as one line of JSON."""
-    series = verdict.series
-    last = {m.name: repr(m.values[-1]) for m in series.metrics if m.group == "core"}
-    content = {
-        "key": call.key,
-        "kind": "series",
-        "passed": verdict.passed,
-        "checks": {result.check: result.outcome for result in verdict.results},
-        "baseline": call.baseline,
-        "drifted": call.drifted,
-        "steps": series.steps,
-        "last": last,
-    }
-    return json.dumps(content, separators=(",", ":"))

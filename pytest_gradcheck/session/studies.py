@@ -7,6 +7,7 @@ Requirements:
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.errors import GradientError
@@ -87,7 +88,7 @@ class Studies:
         self._desk.used = True
         try:
             found = compare_gradients(model, losses, replicates=replicates, level=level, **options)
-            note_comparison(self._run, self._desk, found)
+            note_comparison(self._run, self._desk, found, where=self._where())
         except Exception as error:  # noqa: BLE001 - raised again, whatever it is
             raise shorn(error)  # noqa: B904 - the same one
         return found
@@ -116,9 +117,15 @@ class Studies:
         self._desk.used = True
         try:
             found = sweep_gradients(settings, build, replicates=replicates, **options)
-            story = note_sweep(self._run, self._desk, found)
+            story = note_sweep(self._run, self._desk, found, where=self._where())
         except Exception as error:  # noqa: BLE001 - raised again, whatever it is
             raise shorn(error)  # noqa: B904 - the same one
         if not found.passed:
             raise GradientError(story) from None
         return found
+
+    def _where(self) -> tuple[str, int]:
+        """Return file and line of the call."""
+        from pytest_gradcheck.session.ending import call_line
+
+        return call_line(sys._getframe(1), str(self._item.path))  # noqa: SLF001 - the only way there is

@@ -7,6 +7,7 @@ Requirements:
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,12 +95,24 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: Changes, root: Path)
         seconds=call.seconds,
         verdict=_verdict(call),
         command=call.command,
-        source=shown(Path(os.path.realpath(call.source)), root) if call.source else "",
+        source=_origin(call.source, root) if call.source else "",
         line=call.line,
-        file=shown(Path(call.path), root) if call.baseline != "off" else "",
+        file=_file(call.path, root) if call.baseline != "off" else "",
         key=call.key,
         offer=_offer(call, refused),
     )
+
+
+@lru_cache(maxsize=64)
+def _origin(source: str, root: Path) -> str:
+    """Return the file that a call is made in, as pytest shows it."""
+    return shown(Path(os.path.realpath(source)), root)
+
+
+@lru_cache(maxsize=64)
+def _file(path: str, root: Path) -> str:
+    """Return a baseline file, as pytest shows it."""
+    return shown(Path(path), root)
 
 
 def _verdict(call: Call) -> Verdict | SeriesVerdict | None:

@@ -1,7 +1,10 @@
-"""A test that is marked, trains, and does not use the fixture: watched without being asked.
+"""What a marker asks of a test beside limits: training runs watched without being asked.
 
 Requirements:
-    A marker that does nothing is a mistake: a test that makes no optimizer step fails and says so.
+    A marker that does nothing is a mistake. A marked test that does not use the fixture and makes
+    no optimizer step fails and says so; and so does one that uses the fixture where its own marker
+    speaks of training runs and it has none watched, or of gradients and it has none judged. Markers
+    on classes and modules are written for many tests, of which some may be of the other kind.
 """
 
 from __future__ import annotations
@@ -12,13 +15,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_gradcheck.errors import GradientError, MissingExtraError, UsageError
-from pytest_gradcheck.session.marker import NAME
-from pytest_gradcheck.session.run import RUN, seat
+from pytest_gradcheck.series.limits import refuse_idle
+from pytest_gradcheck.session.marker import NAME, SERIES, own
+from pytest_gradcheck.session.run import DESK, RUN, seat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["watching"]
+    from pytest_gradcheck.session.run import Desk
+
+__all__ = ["heeding", "watching"]
 
 
 @contextmanager
@@ -41,14 +47,45 @@ def watching(item: pytest.Item) -> Iterator[None]:
     except BaseException as error:
         watched.__exit__(type(error), error, error.__traceback__)
         raise
+    drifted = False
     try:
         watched.__exit__(None, None, None)
     except GradientError as error:
-        trouble = str(error)
+        trouble, drifted = str(error), desk.raised is error
     except UsageError as error:
         trouble = str(error) if training.series.steps else _useless(item)
     if trouble:
-        pytest.fail(trouble, pytrace=False)
+        failure = pytest.fail.Exception(trouble, pytrace=False)
+        if drifted:
+            desk.raised, desk.finished = failure, True
+        raise failure
+
+
+@contextmanager
+def heeding(item: pytest.Item) -> Iterator[None]:
+    """Have a test that passes answer to everything that its own marker says."""
+    yield
+    text = _unheeded(own(item), item.stash[DESK])
+    if text:
+        pytest.fail(f"the {NAME} marker on {item.name} says {text}", pytrace=False)
+
+
+def _unheeded(written: Mapping[str, object], desk: Desk) -> str:
+    """Return what nothing in a test acted on, and what to do about it, empty for nothing."""
+    if not desk.used:
+        return ""  # which the terminal tells of
+    for name, value in written.items():
+        if name in SERIES and not desk.watched:
+            return (
+                f"{name}={value!r}, and no training run was watched: put the loop in "
+                f"'with {NAME}.watch(model):', or take {name} away"
+            )
+        if desk.watched and not desk.judged and name not in SERIES:
+            try:
+                refuse_idle({name: value})
+            except UsageError as error:
+                return f"{name}={value!r}, and only a training run was checked: {error}"
+    return ""
 
 
 def _useless(item: pytest.Item) -> str:

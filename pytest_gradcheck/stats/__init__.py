@@ -6,7 +6,8 @@ Requirements:
 
 from __future__ import annotations
 
-from pytest_gradcheck.stats.gradient import gradient_stats, parameter_stats, point_stats
+from pytest_gradcheck.stats.gradient import parameter_stats, point_stats
 from pytest_gradcheck.stats.placed import placed
+from pytest_gradcheck.stats.streamed import gradient_stats
 
 __all__ = ["gradient_stats", "parameter_stats", "placed", "point_stats"]

@@ -4,7 +4,7 @@ Data-parallel ranks hold one gradient after their all-reduce. Where one of them 
 it or skipped it, training goes apart without an error; here it has a number.
 
 Requirements:
-    One exchange of four numbers for each parameter. The copies may differ by rounding: what is
+    Four numbers for each parameter are exchanged. The copies may differ by rounding: what is
     computed twice, on two kinds of device, is not the same bits.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import Collective, GradientStats, ParameterStats
 
-__all__ = ["disagreements"]
+__all__ = ["copied_numbers", "disagreements"]
 
 _EPS: Final = {
     "float64": 2.0**-52,
@@ -41,20 +41,23 @@ _WIDTH: Final = 4
 _SHOWN: Final = 3
 
 
+def copied_numbers(here: GradientStats, collective: Collective) -> list[float]:
+    """Return what the others need of this rank's part of a gradient."""
+    numbers = [x for p in here.parameters for x in (collective.shard(p.name), p.norm, *_turned(p))]
+    return [here.value, *numbers]
+
+
 def disagreements(
-    here: GradientStats, whole: Sequence[ParameterStats], collective: Collective
+    table: NDArray[np.float64], whole: Sequence[ParameterStats]
 ) -> tuple[Disagreement, ...]:
     """Return what some ranks have that the others do not.
 
     Args:
-        here: what this rank computed of its own part.
+        table: the `copied_numbers` of each rank, a row for each.
         whole: the statistics of the whole parameters.
-        collective: the ranks.
     """
-    numbers = [x for p in here.parameters for x in (collective.shard(p.name), p.norm, *_turned(p))]
-    table = collective.gather(np.array([here.value, *numbers]))
     values = table[:, 0]
-    copies = table[:, 1:].reshape(collective.size, len(whole), _WIDTH)
+    copies = table[:, 1:].reshape(len(table), len(whole), _WIDTH)
     return (*_of_values(values), *_of_gradients(copies, whole))
 
 

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_gradcheck.records import ArrayView, ParameterStats, Sketch
+from pytest_gradcheck.records import ArrayView, Sketch
+from pytest_gradcheck.stats import kernels
 from pytest_gradcheck.stats.fold import SQUARE_BITS, STEP_BITS
 from pytest_gradcheck.stats.signs import LANES, ROWS, row_signs
+from pytest_gradcheck.stats.totals import Reduced, Survey
+from pytest_gradcheck.stats.whole import mean_of_few
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.stats.largest import Largest
 
-__all__ = ["is_small", "small_sketches", "small_stats"]
+__all__ = ["small_sketches", "small_stats", "together"]
 
 _BATCH = 16 * 1024  # elements at a time
 _SMALLEST = 1e-120  # below, squares may have lost some of their bits
@@ -32,18 +35,15 @@ _SPLIT = 25  # bits of the lower half: sums of 4,093 halves are exact
 Small = tuple[int, ArrayView]
 
 
-def is_small(view: ArrayView) -> bool:
-    """Whether an array is one of those that are reduced together."""
-    return 0 < view.size <= LANES
+def together(view: ArrayView) -> bool:
+    """Whether an array is one of those that are reduced together: none where loops are compiled."""
+    return kernels.compiled is None and 0 < view.size <= LANES
 
 
-def small_stats(
-    names: Sequence[str], views: Sequence[Small], largest: Largest
-) -> dict[int, ParameterStats]:
-    """Return the statistics of small gradients, by number.
+def small_stats(views: Sequence[Small], largest: Largest) -> dict[int, Reduced]:
+    """Return what there is to know of small gradients, by number.
 
     Args:
-        names: of all parameters.
         views: number and gradient of the small ones.
         largest: keeps the largest elements.
 
@@ -53,10 +53,8 @@ def small_stats(
     """
     found = {}
     for batch, flat, starts in _batches(views):
-        with np.errstate(over="ignore", invalid="ignore"):
-            sums = np.add.reduceat(flat, starts).tolist()
         zeros = np.add.reduceat(flat == 0, starts, dtype=np.intp).tolist()
-        highest, sketches = _sketches(batch, flat, starts)
+        highest, means, sketches = _sketches(batch, flat, starts)
         for k, (number, view) in enumerate(batch):
             sketch = sketches[k]
             if sketch is None:
@@ -64,16 +62,9 @@ def small_stats(
             peak = highest[k]
             if largest.wants(number, peak):
                 largest.add(number, 0, flat[starts[k] : starts[k] + view.size], peak)
-            found[number] = ParameterStats(
-                name=names[number],
-                shape=view.shape,
-                dtype=view.dtype,
-                norm=sketch.norm,
-                max_abs=peak,
-                mean=sums[k] / view.size,
-                zeros=zeros[k],
-                sketch=sketch,
-            )
+            survey = Survey(view.size)
+            survey.max_abs, survey.zeros = peak, zeros[k]
+            found[number] = Reduced(survey=survey, norm=sketch.norm, mean=means[k], sketch=sketch)
     return found
 
 
@@ -81,15 +72,15 @@ def small_sketches(views: Sequence[Small]) -> dict[int, Sketch]:
     """Return the sketches of small arrays, by number; without those `small_stats` leaves out."""
     found = {}
     for batch, flat, starts in _batches(views):
-        _, sketches = _sketches(batch, flat, starts)
+        _, _, sketches = _sketches(batch, flat, starts)
         found.update({n: s for (n, _), s in zip(batch, sketches, strict=True) if s is not None})
     return found
 
 
 def _sketches(
     batch: Sequence[Small], flat: NDArray[np.float64], starts: NDArray[np.intp]
-) -> tuple[list[float], list[Sketch | None]]:
-    """Return the largest absolute element and the sketch of each array of a batch.
+) -> tuple[list[float], list[float], list[Sketch | None]]:
+    """Return the largest absolute element, the mean and the sketch of each array of a batch.
 
     The sketch is ``None`` where an array has NaN, Inf or numbers out of the usual range.
     """
@@ -104,7 +95,12 @@ def _sketches(
         high = np.rint(steps * 2.0**-_SPLIT)
         halves = np.stack([high, steps - high * 2.0**_SPLIT])
         norms = np.sqrt(np.add.reduceat(squares.astype(np.int64), starts))
+        sums = np.add.reduceat(steps.astype(np.int64), starts).tolist()
     found: list[Sketch | None] = []
+    means = [
+        math.ldexp(total / size, int(exponent) - STEP_BITS)
+        for total, size, exponent in zip(sums, sizes, exponents, strict=True)
+    ]
     for k, (start, size) in enumerate(zip(starts.tolist(), sizes, strict=True)):
         stop, exponent = start + size, int(exponents[k])
         if not usable[k]:
@@ -112,6 +108,7 @@ def _sketches(
         elif size <= ROWS:
             own = unit[start:stop]
             norm = math.ldexp(math.sqrt(math.fsum((own * own).tolist())), exponent)
+            means[k] = mean_of_few(flat[start:stop].tolist(), exponent)
             found.append(Sketch(norm=norm, values=tuple(flat[start:stop].tolist())))
         else:
             norm = math.ldexp(float(norms[k]), exponent - SQUARE_BITS // 2)
@@ -119,7 +116,7 @@ def _sketches(
             whole = ((sums[0] << _SPLIT) + sums[1]).astype(np.float64)
             values = np.ldexp(whole, exponent - STEP_BITS) / math.sqrt(ROWS)
             found.append(Sketch(norm=norm, values=tuple(values.tolist())))
-    return highest.tolist(), found
+    return highest.tolist(), means, found
 
 
 def _batches(

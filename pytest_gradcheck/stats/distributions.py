@@ -12,6 +12,7 @@ Requirements:
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Final
 
@@ -38,6 +39,7 @@ def t_two_sided(t: float, dof: float) -> float:
     return _beta_cdf(dof, square, dof / 2.0, 0.5)
 
 
+@lru_cache(maxsize=1024)
 def t_quantile(level: float, dof: float) -> float:
     """Return the ``t`` that Student's t exceeds in absolute value with probability `level`.
 

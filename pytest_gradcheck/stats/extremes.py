@@ -17,56 +17,71 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import Collective, ParameterStats
 
-__all__ = ["extremes"]
+__all__ = ["top_rows", "with_places", "with_top"]
 
 NONFINITE_SHOWN: Final = 5
 _NONE: Final = -1.0
 
 
-def extremes(
-    here: Sequence[ParameterStats],
-    whole: Sequence[ParameterStats],
-    collective: Collective,
-    *,
-    top: int,
-) -> list[ParameterStats]:
-    """Return the whole parameters' statistics with their largest and non-finite elements.
+def top_rows(mine: Sequence[ParameterStats | None], *, room: int) -> list[float]:
+    """Return the largest elements kept here, three numbers each, in as much room as all ranks have.
 
     Args:
-        here: statistics of this rank's parts.
-        whole: those of the whole parameters, but for extremes.
-        collective: the ranks.
-        top: how many of the largest elements to keep over all parameters; each keeps its own
-            largest one. With none, the largest absolute values alone are found.
+        mine: this rank's parts of the parameters that it speaks for.
+        room: for so many elements.
     """
-    mine = [p if collective.owns(p.name) else None for p in here]
-    sizes = [p.max_abs if p else 0.0 for p in mine]
-    found = [
-        replace(p, max_abs=size, top=(), nonfinite=())
-        for p, size in zip(whole, collective.largest(np.array(sizes)).tolist(), strict=True)
+    rows = [(i, _flat(e.index, p.shape), e.value) for i, p in enumerate(mine) if p for e in p.top]
+    return _padded(rows, room)
+
+
+def with_top(
+    found: Sequence[ParameterStats], table: NDArray[np.float64], top: int
+) -> list[ParameterStats]:
+    """Give every parameter its share of the largest elements, or its own largest one.
+
+    Args:
+        found: statistics of the whole parameters.
+        table: the `top_rows` of each rank.
+        top: how many elements to keep over all parameters.
+    """
+    rows = _ordered(table)
+    order = np.argsort(-np.abs(rows[:, 2]), kind="stable")
+    kept = set(order[:top].tolist())
+    own: dict[int, int] = {}
+    for k in order.tolist():
+        own.setdefault(int(rows[k, 0]), k)
+    shares: dict[int, list[int]] = {}
+    for k in order.tolist():
+        if k in kept:
+            shares.setdefault(int(rows[k, 0]), []).append(k)
+    result = []
+    for i, stats in enumerate(found):
+        mine = shares.get(i) or ([own[i]] if i in own else [])
+        places = indices([int(rows[k, 1]) for k in mine], stats.shape)
+        values = (float(rows[k, 2]) for k in mine)
+        elements = (Element(index=p, value=v) for p, v in zip(places, values, strict=True))
+        result.append(replace(stats, top=tuple(elements)))
+    return result
+
+
+def with_places(
+    found: Sequence[ParameterStats], mine: Sequence[ParameterStats | None], collective: Collective
+) -> list[ParameterStats]:
+    """Say of every parameter where its first elements are that are not finite; ask if there are.
+
+    Args:
+        found: statistics of the whole parameters.
+        mine: this rank's parts of those that it speaks for.
+        collective: the ranks.
+    """
+    if not any(p.nans or p.infs for p in found):
+        return list(found)
+    places = [
+        (i, _flat(index, p.shape), 0.0) for i, p in enumerate(mine) if p for index in p.nonfinite
     ]
-    if top:
-        rows = _gathered([_top_rows(i, p) for i, p in enumerate(mine)], top + len(here), collective)
-        found = _with_top(found, rows, top)
-    if any(p.nans or p.infs for p in whole):
-        places = [_bad_rows(i, p) for i, p in enumerate(mine)]
-        rows = _gathered(places, NONFINITE_SHOWN * len(here), collective)
-        found = [replace(p, nonfinite=_first(rows, i, p)) for i, p in enumerate(found)]
-    return found
-
-
-def _top_rows(number: int, stats: ParameterStats | None) -> list[tuple[float, float, float]]:
-    """Return parameter, flat index and value of the elements kept here."""
-    if stats is None:
-        return []
-    return [(number, _flat(e.index, stats.shape), e.value) for e in stats.top]
-
-
-def _bad_rows(number: int, stats: ParameterStats | None) -> list[tuple[float, float, float]]:
-    """Return parameter and flat index of the elements that are not finite here."""
-    if stats is None:
-        return []
-    return [(number, _flat(index, stats.shape), 0.0) for index in stats.nonfinite]
+    table = collective.gather(np.array(_padded(places, NONFINITE_SHOWN * len(found))))
+    rows = _ordered(table)
+    return [replace(p, nonfinite=_first(rows, i, p)) for i, p in enumerate(found)]
 
 
 def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> float:
@@ -74,37 +89,18 @@ def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> float:
     return float(np.ravel_multi_index(index, shape)) if shape else 0.0
 
 
-def _gathered(
-    parts: Sequence[list[tuple[float, float, float]]], room: int, collective: Collective
-) -> NDArray[np.float64]:
+def _padded(rows: Sequence[tuple[float, float, float]], room: int) -> list[float]:
+    """Return the numbers of rows, filled up with rows that stand for none."""
+    missing = room - len(rows)
+    return [x for row in rows for x in row] + [_NONE] * (3 * missing)
+
+
+def _ordered(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the rows of all ranks, shape ``(k, 3)``, in the order of parameters and indices."""
-    rows = np.full((room, 3), _NONE)
-    mine = [row for part in parts for row in part]
-    rows[: len(mine)] = np.array(mine, dtype=np.float64).reshape(-1, 3)
-    every = collective.gather(rows.reshape(-1)).reshape(-1, 3)
+    every = table.reshape(-1, 3)
     every = every[every[:, 0] != _NONE]
     ordered: NDArray[np.float64] = every[np.lexsort((every[:, 1], every[:, 0]))]
     return ordered
-
-
-def _with_top(
-    found: list[ParameterStats], rows: NDArray[np.float64], top: int
-) -> list[ParameterStats]:
-    """Give every parameter its share of the largest elements, or its own largest one."""
-    order = np.argsort(-np.abs(rows[:, 2]), kind="stable")
-    kept = set(order[:top].tolist())
-    own: dict[int, int] = {}
-    for k in order.tolist():
-        own.setdefault(int(rows[k, 0]), k)
-    result = []
-    for i, stats in enumerate(found):
-        mine = [k for k in order.tolist() if int(rows[k, 0]) == i and k in kept]
-        mine = mine or ([own[i]] if i in own else [])
-        places = indices([int(rows[k, 1]) for k in mine], stats.shape)
-        values = (float(rows[k, 2]) for k in mine)
-        elements = (Element(index=p, value=v) for p, v in zip(places, values, strict=True))
-        result.append(replace(stats, top=tuple(elements)))
-    return result
 
 
 def _first(

@@ -9,7 +9,6 @@ Requirements:
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,12 +24,14 @@ from pytest_gradcheck.records import (
     ParameterStats,
     PointStats,
 )
-from pytest_gradcheck.stats.batch import is_small, small_sketches, small_stats
+from pytest_gradcheck.stats.batch import small_sketches, small_stats, together
 from pytest_gradcheck.stats.components import component_stats
-from pytest_gradcheck.stats.fold import GROUP, finished
+from pytest_gradcheck.stats.fold import GROUP
 from pytest_gradcheck.stats.joined import joined, joined_sketches, owned
 from pytest_gradcheck.stats.largest import Largest
-from pytest_gradcheck.stats.totals import CHUNK, folded, statistics
+from pytest_gradcheck.stats.once import reduced_at_once, sketches_at_once
+from pytest_gradcheck.stats.project import finished
+from pytest_gradcheck.stats.totals import CHUNK, Reduced, folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,22 +50,25 @@ def gradient_stats(
         top: how many of the largest elements to keep over all parameters; each keeps at least
             its own largest one.
     """
-    names, views = list(point), [evaluation.grads[name] for name in point]
+    views = [evaluation.grads[name] for name in point]
     largest = Largest(top)
-    small = [(i, v) for i, v in enumerate(views) if v is not None and is_small(v)]
-    done = small_stats(names, small, largest)
-    rest = [(i, v) for i, v in enumerate(views) if v is not None and i not in done]
-    for i, found in _large_stats(names, rest, largest):
-        done[i] = found
+    there = [(i, view) for i, view in enumerate(views) if view is not None]
+    done = reduced_at_once(dict(there), largest)
+    rest = [(i, view) for i, view in there if i not in done]
+    done |= small_stats([(i, view) for i, view in rest if together(view)], largest)
+    done.update(_large_stats([(i, view) for i, view in rest if i not in done], largest))
+    parameters, kept = [], largest.by_owner()
     for i, (name, like) in enumerate(point.items()):
-        if i not in done:
-            done[i] = _disconnected(name, like)
+        grad = views[i]
+        # Which elements are among the largest is known only now.
+        parameters.append(
+            _disconnected(name, like)
+            if grad is None
+            else done[i].stats(name, grad, kept.get(i, ()))
+        )
     here = GradientStats(
         value=evaluation.value,
-        # Which elements are among the largest is known only now.
-        parameters=tuple(
-            [replace(done[i], top=largest.of(i, done[i].shape)) for i in sorted(done)]
-        ),
+        parameters=tuple(parameters),
         components=component_stats(owned(evaluation.components, evaluation.collective)),
     )
     return here if evaluation.collective is None else joined(here, evaluation.collective, top=top)
@@ -85,8 +89,8 @@ def parameter_stats(
     if grad is None:
         return _disconnected(name, like)
     largest = Largest(top)
-    ((_, found),) = _large_stats([name], [(0, grad)], largest, chunk)
-    return replace(found, top=largest.of(0, grad.shape))
+    ((_, found),) = _large_stats([(0, grad)], largest, chunk)
+    return found.stats(name, grad, largest.by_owner().get(0, ()))
 
 
 def _disconnected(name: str, like: ArrayView) -> ParameterStats:
@@ -95,18 +99,16 @@ def _disconnected(name: str, like: ArrayView) -> ParameterStats:
 
 
 def _large_stats(
-    names: Sequence[str],
-    views: Sequence[tuple[int, ArrayView]],
-    largest: Largest,
-    chunk: int = CHUNK,
-) -> Iterator[tuple[int, ParameterStats]]:
-    """Yield number and statistics of gradients that are read chunk by chunk."""
+    views: Sequence[tuple[int, ArrayView]], largest: Largest, chunk: int = CHUNK
+) -> Iterator[tuple[int, Reduced]]:
+    """Yield number and all else of gradients that are read chunk by chunk."""
     for first in range(0, len(views), GROUP):
         group = views[first : first + GROUP]
         reduced = [folded(view, owner=i, largest=largest, chunk=chunk) for i, view in group]
         sketches = finished([fold for _, fold in reduced])
-        for (i, view), both, sketch in zip(group, reduced, sketches, strict=True):
-            yield i, statistics(names[i], view, both, sketch)
+        for (i, _), (survey, fold), sketch in zip(group, reduced, sketches, strict=True):
+            norm = sketch.norm if sketch else fold.norm()
+            yield i, Reduced(survey=survey, norm=norm, mean=fold.mean(), sketch=sketch)
 
 
 def point_stats(
@@ -123,7 +125,10 @@ def point_stats(
         UsageError: the norm of a parameter is beyond float64.
     """
     views = list(point.items())
-    found = small_sketches([(i, v) for i, (_, v) in enumerate(views) if is_small(v)])
+    found = sketches_at_once(dict(enumerate(point.values())))
+    found |= small_sketches(
+        [(i, view) for i, (_, view) in enumerate(views) if i not in found and together(view)]
+    )
     rest = [i for i in range(len(views)) if i not in found]
     for first in range(0, len(rest), GROUP):
         group = rest[first : first + GROUP]

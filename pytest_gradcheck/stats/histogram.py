@@ -24,7 +24,9 @@ _CHUNK = 1 << 16
 
 
 def histograms(evaluation: Evaluation) -> dict[str, tuple[int, ...]]:
-    """Return the histogram of every gradient that is not disconnected, by parameter."""
+    """Return the histogram of every gradient that is here and not disconnected, by parameter."""
+    if evaluation.reduced is not None:
+        return {}
     return {name: histogram(view) for name, view in evaluation.grads.items() if view is not None}
 
 

@@ -5,9 +5,9 @@ norms, means, counts and sketches simply add up. Of a parameter that several ran
 speaks, and the others are held against it (`agreement`).
 
 Requirements:
-    One sum over the ranks for each gradient, of some 40 numbers for a parameter; one more exchange
-    of extremes. Every rank ends with the same bits, because what follows (which evaluations a check
-    asks for) must be the same everywhere.
+    One exchange over the ranks for each gradient: a sum of some 40 numbers for a parameter, and the
+    extremes of each rank. Where something is not finite, one more says where. Every rank ends with
+    the same bits, because what follows (which evaluations a check asks for) must be the same.
     Lengths are added as squares in three ranges of size, so that none overflows or vanishes (Blue,
     "A portable Fortran program to find the Euclidean norm of a vector", 1978).
 """
@@ -29,8 +29,8 @@ from pytest_gradcheck.records import (
     Push,
     Sketch,
 )
-from pytest_gradcheck.stats.agreement import disagreements
-from pytest_gradcheck.stats.extremes import extremes
+from pytest_gradcheck.stats.agreement import copied_numbers, disagreements
+from pytest_gradcheck.stats.extremes import top_rows, with_places, with_top
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,16 +67,28 @@ def joined(here: GradientStats, collective: Collective, *, top: int) -> Gradient
     """
     spoken = [_Spoken(p, speaks=collective.owns(p.name)) for p in here.parameters]
     parts = [[here.value], *(s.numbers() for s in spoken), *_component_parts(here)]
-    sums = _Reader(collective.add(np.array([x for part in parts for x in part])))
+    mine = [p if collective.owns(p.name) else None for p in here.parameters]
+    sizes = [p.max_abs if p else 0.0 for p in mine]
+    copies = copied_numbers(here, collective) if top else []
+    largest = top_rows(mine, room=top + len(mine)) if top else []
+    total, table = collective.exchange(
+        np.array([x for part in parts for x in part]), np.array([*sizes, *copies, *largest])
+    )
+    of_sizes, of_copies, of_largest = np.split(table, np.cumsum([len(sizes), len(copies)]), axis=1)
+    sums = _Reader(total)
     value = sums.next() / collective.size
     lean = [s.read(sums) for s in spoken]
     components = _components(here, sums, collective.size)
-    parameters = extremes(here.parameters, lean, collective, top=top)
+    found = zip(lean, of_sizes.max(axis=0).tolist(), strict=True)
+    parameters = [replace(p, max_abs=size, top=(), nonfinite=()) for p, size in found]
+    if top:
+        parameters = with_top(parameters, of_largest, top)
+        parameters = with_places(parameters, mine, collective)
     return GradientStats(
         value=value,
         parameters=tuple(parameters),
         components=components,
-        disagreements=disagreements(here, parameters, collective) if top else (),
+        disagreements=disagreements(of_copies, parameters) if top else (),
     )
 
 
@@ -93,11 +105,13 @@ def joined_sketches(here: Mapping[str, Sketch], collective: Collective) -> list[
     ]
 
 
-def added_lengths(lengths: Iterable[float], collective: Collective) -> list[float]:
-    """Return the lengths of whole vectors from those of each rank's part of them."""
-    parts = [x for length in lengths for x in _squares(length)]
-    sums = _Reader(collective.add(np.array(parts)))
-    return [sums.length() for _ in range(len(parts) // 3)]
+def added_lengths(
+    parts: Iterable[tuple[float, float]], collective: Collective
+) -> list[tuple[float, float]]:
+    """Return lengths and counts of whole vectors from those of each rank's part of them."""
+    numbers = [x for length, count in parts for x in (*_squares(length), count)]
+    sums = _Reader(collective.add(np.array(numbers)))
+    return [(sums.length(), sums.next()) for _ in range(len(numbers) // 4)]
 
 
 class _Reader:

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pytest_gradcheck.records import Element
+from pytest_gradcheck.stats.kernels import where_above
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["Largest", "indices"]
+__all__ = ["Largest", "elements", "indices"]
+
+_FEW: Final = 256
+_HALVINGS: Final = 12
 
 
 class Largest:
@@ -46,17 +52,16 @@ class Largest:
         """
         if not self.wants(owner, largest):
             return
-        best, bar, sizes = self._own.get(owner), self._bar(owner), np.abs(values)
+        best, bar = self._own.get(owner), self._bar(owner)
         if best is None or largest > -best[0]:
-            i = int(sizes.argmax())
+            i = _first_of(values, largest)
             self._own[owner] = (-largest, start + i, float(values[i]))
         if largest <= bar:
             return
-        # The bar is a float64, and may lie between two numbers of a narrower type.
-        where = np.flatnonzero(sizes > np.float64(bar))
-        if where.size > self.count:
-            where = self._first(where, sizes[where])
-        picked = zip(where.tolist(), values[where].tolist(), strict=True)
+        where = where_above(values, bar, self.count)
+        if where is None:
+            where = self._first(values, bar, largest)
+        picked = zip(where, values[where].tolist(), strict=True)
         self._found += [(-abs(v), owner, start + i, v) for i, v in picked]
         self._found.sort()
         del self._found[self.count :]
@@ -69,24 +74,66 @@ class Largest:
         # Parameters do not come in order: an earlier one wins with equal elements, too.
         return math.nextafter(size, 0.0) if owner < last else size
 
-    def of(self, owner: int, shape: tuple[int, ...]) -> tuple[Element, ...]:
-        """Return the elements of one parameter, largest first."""
-        kept = [(i, v) for _, number, i, v in self._found if number == owner]
-        if not kept and owner in self._own:
-            kept = [self._own[owner][1:]]
-        places = indices([i for i, _ in kept], shape)
-        return tuple([Element(index=p, value=v) for p, (_, v) in zip(places, kept, strict=True)])
+    def by_owner(self) -> dict[int, list[tuple[int, float]]]:
+        """Return indices and values of what is kept, largest first, by number of the parameter."""
+        kept: dict[int, list[tuple[int, float]]] = {}
+        for _, owner, index, value in self._found:
+            kept.setdefault(owner, []).append((index, value))
+        for owner, (_, index, value) in self._own.items():
+            kept.setdefault(owner, [(index, value)])
+        return kept
 
-    def _first(self, where: NDArray[np.intp], sizes: NDArray[np.floating]) -> NDArray[np.intp]:
+    def _first(self, values: NDArray[np.floating], bar: float, largest: float) -> list[int]:
         """Return the indices of the largest sizes, the lowest indices among equal ones."""
+        where, sizes = _few_above(values, bar, largest, self.count), np.abs(values)
+        if where is not None:
+            order = np.argsort(-sizes[where].astype(np.float64), kind="stable")
+            return [where[i] for i in order[: self.count].tolist()]
         bar = np.partition(sizes, -self.count)[-self.count]
-        above = where[sizes > bar]
-        return np.concatenate([above, where[sizes == bar][: self.count - above.size]])
+        above = np.flatnonzero(sizes > bar)
+        equal = np.flatnonzero(sizes == bar)[: self.count - above.size]
+        return [*above.tolist(), *equal.tolist()]
+
+
+def _few_above(
+    values: NDArray[np.floating], low: float, high: float, wanted: int
+) -> list[int] | None:
+    """Return the indices of at least `wanted` of the largest elements, and of few others.
+
+    By halving, which reads the values a few times and is still several times faster than to sort
+    them partly. ``None`` where too many are nearly equal.
+    """
+    for _ in range(_HALVINGS):
+        bar = 0.5 * (low + high)
+        where = where_above(values, bar, _FEW)
+        if where is None:
+            low = bar
+        elif len(where) < wanted:
+            high = bar
+        else:
+            return where
+    return None
+
+
+def _first_of(values: NDArray[np.floating], size: float) -> int:
+    """Return the first index of the largest absolute value."""
+    found = where_above(values, math.nextafter(size, 0.0), 16)
+    return found[0] if found else int(np.abs(values).argmax())
+
+
+def elements(kept: Sequence[tuple[int, float]], shape: tuple[int, ...]) -> tuple[Element, ...]:
+    """Return elements with their multi-indices, from their flat C-order indices and values."""
+    places = indices([i for i, _ in kept], shape)
+    return tuple([Element(index=p, value=v) for p, (_, v) in zip(places, kept, strict=True)])
 
 
 def indices(flat: list[int], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Return the multi-indices of flat C-order indices."""
-    if not shape or not flat:
-        return [()] * len(flat)
-    axes = np.unravel_index(np.array(flat, dtype=np.intp), shape)
-    return list(zip(*(axis.tolist() for axis in axes), strict=True))
+    places = []
+    for index in flat:
+        place, rest = [], index
+        for length in reversed(shape):
+            rest, position = divmod(rest, length)
+            place.append(position)
+        places.append(tuple(reversed(place)))
+    return places

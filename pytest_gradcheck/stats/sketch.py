@@ -58,7 +58,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.stats.fold import Fold, finished
+from pytest_gradcheck.stats.fold import Fold
+from pytest_gradcheck.stats.project import finished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,22 +6,23 @@ folded. One that fits into a single chunk is shown once and kept in between.
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from pytest_gradcheck.records import ArrayView, ParameterStats, Sketch
 from pytest_gradcheck.stats.fold import Fold
-from pytest_gradcheck.stats.largest import Largest, indices
+from pytest_gradcheck.stats.kernels import peak_of
+from pytest_gradcheck.stats.largest import Largest, elements, indices
 from pytest_gradcheck.stats.signs import LANES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["CHUNK", "Survey", "folded", "statistics"]
+__all__ = ["CHUNK", "Reduced", "Survey", "folded"]
 
 CHUNK: Final = 16 * LANES
 NONFINITE_SHOWN = 5
@@ -45,18 +46,13 @@ class Survey:
         return self.nans + self.infs == 0
 
     def add(self, start: int, values: NDArray[np.floating]) -> float:
-        """Look at one chunk and return its largest absolute element; nothing is counted."""
-        high, low = float(values.max(initial=0.0)), float(values.min(initial=0.0))
-        if not (math.isfinite(high) and math.isfinite(low)):
-            values = self._count_nonfinite(start, values)
-            high, low = float(values.max()), float(values.min())
-        largest = max(high, -low)
+        """Count one chunk and return its largest finite absolute element."""
+        largest, zeros, nonfinite = peak_of(values)
+        if nonfinite:
+            largest, _, _ = peak_of(self._count_nonfinite(start, values))
+        self.zeros -= values.size - zeros
         self.max_abs = max(self.max_abs, largest)
         return largest
-
-    def count(self, values: NDArray[np.floating]) -> None:
-        """Count the zeros of one chunk."""
-        self.zeros -= values.size - int(np.count_nonzero(values == 0))
 
     def _count_nonfinite(self, start: int, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """Count what is not finite and return the chunk with zeros in its place."""
@@ -77,42 +73,49 @@ def folded(
     Args:
         view: of the array.
         owner: the number of the parameter.
-        largest: keeps the largest elements; without it nothing is counted, and no mean taken.
+        largest: keeps the largest elements; without it none are kept.
         chunk: how many elements to read at a time.
     """
     survey, chunks = Survey(view.size), _reader(view, chunk)
     for start, values in chunks():
         peak = survey.add(start, values)
-        if largest is None:
-            continue
-        survey.count(values)
-        if largest.wants(owner, peak):
+        if largest is not None and largest.wants(owner, peak):
             finite = values if survey.finite else without_nonfinite(values)
             largest.add(owner, start, finite, peak)
-    fold = Fold(view.size, survey.max_abs, summed=largest is not None)
+    fold = Fold(view.size, survey.max_abs)
     for start, values in chunks():
         fold.add(start, values if survey.finite else without_nonfinite(values))
     return survey, fold
 
 
-def statistics(
-    name: str, grad: ArrayView, reduced: tuple[Survey, Fold], sketch: Sketch | None
-) -> ParameterStats:
-    """Return the statistics of one gradient; its largest elements are added later."""
-    survey, fold = reduced
-    return ParameterStats(
-        name=name,
-        shape=grad.shape,
-        dtype=grad.dtype,
-        norm=fold.norm(),
-        max_abs=survey.max_abs,
-        mean=fold.mean(),
-        zeros=survey.zeros,
-        nans=survey.nans,
-        infs=survey.infs,
-        nonfinite=tuple(indices(survey.nonfinite, grad.shape)),
-        sketch=sketch if survey.finite else None,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduced:
+    """Hold what is known of one gradient until the largest elements of all are found."""
+
+    survey: Survey
+    norm: float
+    mean: float
+    sketch: Sketch | None
+
+    def stats(
+        self, name: str, grad: ArrayView, kept: Sequence[tuple[int, float]]
+    ) -> ParameterStats:
+        """Return the statistics, with the largest elements by flat index and value."""
+        survey, shape = self.survey, grad.shape
+        return ParameterStats(
+            name=name,
+            shape=shape,
+            dtype=grad.dtype,
+            norm=self.norm,
+            max_abs=survey.max_abs,
+            mean=self.mean,
+            zeros=survey.zeros,
+            nans=survey.nans,
+            infs=survey.infs,
+            nonfinite=tuple(indices(survey.nonfinite, shape)),
+            sketch=self.sketch if survey.finite else None,
+            top=elements(kept, shape),
+        )
 
 
 def without_nonfinite(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING
+
+from pytest_gradcheck.stats.distributions import t_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Trend", "student_quantile", "trend"]
+__all__ = ["Trend", "trend"]
 
 _SMALLEST = 3  # points that leave a degree of freedom
 
@@ -68,34 +69,10 @@ def trend(steps: Sequence[int], values: Sequence[float], *, level: float = 0.95)
     if n < _SMALLEST:
         return Trend(slope=slope * scale, low=-math.inf, high=math.inf, spread=0.0)
     spread = math.sqrt(rest / (n - 2))
-    half = student_quantile(0.5 + level / 2, n - 2) * spread / math.sqrt(lever)
+    half = t_quantile(1 - level, n - 2) * spread / math.sqrt(lever)
     return Trend(
         slope=slope * scale,
         low=(slope - half) * scale,
         high=(slope + half) * scale,
         spread=spread * scale,
     )
-
-
-def student_quantile(p: float, degrees: int) -> float:
-    """Return the quantile of Student's t, exact for 1 and 2 degrees, else to 2e-3.
-
-    The expansion in the normal quantile of Abramowitz and Stegun, *Handbook*, 26.7.5.
-
-    Args:
-        p: between 0 and 1.
-        degrees: of freedom, at least 1.
-    """
-    if degrees == 1:
-        return math.tan(math.pi * (p - 0.5))
-    if degrees == 2:  # noqa: PLR2004 - has a closed form
-        odds = 2 * p - 1
-        return odds * math.sqrt(2 / (1 - odds * odds))
-    if p < 0.5:  # noqa: PLR2004 - symmetric about one half
-        return -student_quantile(1 - p, degrees)
-    z, n = NormalDist().inv_cdf(p), float(degrees)
-    g1 = (z**3 + z) / 4
-    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    g4 = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
-    return z + g1 / n + g2 / n**2 + g3 / n**3 + g4 / n**4

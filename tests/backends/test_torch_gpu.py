@@ -73,6 +73,8 @@ def test_a_loss_scale_is_seen() -> None:
     assert scaler.get_scale() == 1024.0
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method.:DeprecationWarning")  # torch's own
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning")
 def test_a_compiled_model_is_measured() -> None:
     """A compiled model must give the gradient of the model that was compiled."""
     net, loss = model()

@@ -216,6 +216,28 @@ def test_layers_are_promoted(layer: nn.Module) -> None:
     compare(layer, loss)
 
 
+def test_hooks_where_gradients_accumulate_stay() -> None:
+    """Who hooks the node that adds up a leaf's gradient must find it there after float64."""
+    model: Any = settled(nn.Linear(8, 3))
+    seen: list[str] = []
+    node = model.weight.expand_as(model.weight).grad_fn.next_functions[0][0]
+    node.register_hook(lambda *_: seen.append("node"))
+    model.weight.register_hook(lambda grad: 2.0 * grad)
+    model.bias.requires_grad_(requires_grad=False)
+
+    def loss() -> Any:
+        return model(X).square().mean()
+
+    compare(model, loss)  # hooks on the tensor change the gradient in float64 too
+    moved = {"weight": np.full((3, 8), 0.5)}
+    assert objective(model, loss).value(moved, precision="float64") > 0
+    seen.clear()
+    loss().backward()
+    assert seen == ["node"]
+    assert model.weight.dtype == torch.float32
+    assert model.weight.expand_as(model.weight).grad_fn.next_functions[0][0] is node
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_promoted(dtype: torch.dtype) -> None:
     """A half-precision model must draw in half precision and compute in double."""

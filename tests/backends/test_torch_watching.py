@@ -148,6 +148,51 @@ def test_update_ratio_and_learning_rate() -> None:
     assert series["update_ratio"].values[0] == pytest.approx(0.1 * seen[0] / weights, rel=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64, torch.complex64])
+def test_update_ratio_in_every_dtype(dtype: torch.dtype) -> None:
+    """Weights must be seen to move in whatever dtype they are, from one step to the next."""
+    start = torch.tensor([3.0, 4.0], dtype=dtype)
+    weight = nn.Parameter(start.clone())
+    other = nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD([weight, other], lr=1.0)
+    with observed(optimizer=optimizer) as run:
+        for step in (0.5, 1.0):
+            weight.data = start.clone()  # which no version counter tells of
+            weight.grad, other.grad = step * start, torch.zeros(2)
+            optimizer.step()
+    assert run.series["update_ratio"].values == pytest.approx([0.5, 1.0], rel=1e-6)
+
+
+def test_other_parameters_from_step_to_step() -> None:
+    """A step that moves fewer parameters, or larger ones, must be measured on its own."""
+    one, two = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(4))
+    optimizer = torch.optim.SGD([one, two], lr=1.0)
+    with observed(optimizer=optimizer) as run:
+        for first, second, size in ((0.5, 0.5, 4), (None, 0.25, 4), (0.25, 0.25, 9)):
+            for parameter, grad in ((one, first), (two, second)):
+                parameter.data = torch.ones(size)
+                parameter.grad = None if grad is None else torch.full((size,), grad)
+            optimizer.step()
+    assert run.series["update_ratio"].values == pytest.approx([0.5, 0.25, 0.25])
+
+
+def test_clipping_takes_each_norm_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The norms that clipping needs must be taken once, by torch, however many watch."""
+    asked = []
+    plain = torch._foreach_norm
+
+    def counted(tensors: list[torch.Tensor], *args: Any) -> tuple[torch.Tensor, ...]:
+        asked.append(len(tensors))
+        return plain(tensors, *args)
+
+    monkeypatch.setattr(torch, "_foreach_norm", counted)
+    model, x, y = make()
+    with observed(model, updates=0), observed(model, updates=0):
+        train(model, x, y, steps=2, clip=lambda m: clip_grad_norm_(m.parameters(), 0.1))
+    assert asked == [4, 4]
+    assert torch._foreach_norm is counted
+
+
 def test_several_optimizers_have_their_own_metrics() -> None:
     """Each optimizer's steps must carry its name, with its own loss and norm."""
     first, x, y = make()

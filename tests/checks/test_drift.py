@@ -109,7 +109,7 @@ def test_swapped_parameters_are_named(dtype: str) -> None:
     [
         (32.0, "scaled by 32, and so is the loss: batch size, accumulation steps? 32: a mean"),
         (1 / 32, "scaled by 0.03125, and so is the loss: batch size, accumulation steps? 1/32: a"),
-        (2.0**16, "scaled by 65536, and so is the loss: 65536 is a power of two: a loss scale"),
+        (2.0**16, "scaled by 65536, and so is the loss: 65536, a power of two: a loss scale"),
         (-1.0, "every gradient has its sign flipped"),
         (1.5, "every gradient is scaled by 1.5, and so is the loss"),
     ],

@@ -89,7 +89,8 @@ def test_drift_below_a_bound_can_be_ignored(moved: Project) -> None:
         (("HEAD~1..HEAD", "HEAD"), "names two revisions already"),
         ((FILE, "nowhere"), "is a file, and its other side is none"),
         (("HEAD..--output=x",), "'--output=x' is no revision that git knows here"),
-        (("bowl.py", "bowl.py"), "is not JSON"),
+        (("bowl.py", "bowl.py"), "there are no baselines in bowl.py"),
+        (("pytest.ini", "pytest.ini"), "is not JSON"),
     ],
 )
 def test_misuse_is_one_line(project: Project, words: tuple[str, ...], complaint: str) -> None:

@@ -92,7 +92,7 @@ def test_show_lists_entries_and_parameters(project: Project) -> None:
     code, said, _ = project.call("show", "tests", "two*[1]", "--json")
     (one,) = json.loads(said)
     assert one["key"] == "test_two[1]"
-    assert one["measurement"]["native"]["parameters"][0]["name"] == "w"
+    assert one["measurement"]["native"]["parameters"]["name"] == ["w", "b"]
     code, _, wrong = project.call("show", "tests", "nothing")
     assert (code, "none of the 4 entries in tests is 'nothing'" in wrong) == (2, True)
     code, _, wrong = project.call("show", "nowhere")
@@ -161,3 +161,49 @@ def test_completions_know_commands_and_flags(project: Project) -> None:
     if shutil.which("fish"):
         text = project.call("completion", "fish")[1]
         subprocess.run(["fish", "--no-execute"], input=text, text=True, check=True)
+
+
+def test_a_test_module_stands_for_its_baselines(project: Project) -> None:
+    """Who names a test module must get the baselines of its tests."""
+    module, folder = "tests/test_m.py", "tests/__gradients__/test_m"
+    for command in ("show", "history"):
+        assert project.call(command, module) == project.call(command, folder)
+        assert project.call(command, module)[0] == 0
+    assert project.call("lint", module)[1] == "3 baseline files: no problem\n"
+    empty = project.write("tests/test_empty.py", "")
+    assert "there are no baselines in" in project.call("show", str(empty))[2]
+
+
+def test_a_report_is_compared_with_the_baselines_here(project: Project) -> None:
+    """A report knows entries by their place in the project, and so must the other side."""
+    project.pytest("--grad-report=r.out.json", scale=1.01)
+    code, said, _ = project.call("diff", "tests", "r.out.json")
+    assert (code, said.splitlines()[-1]) == (1, "4 drift")
+    path = "tests/__gradients__/test_m/test_one.json"
+    pairs = json.loads(project.call("diff", path, "r.out.json", "--json")[1])
+    assert [pair["status"] for pair in pairs].count("drift") == 1
+
+
+def test_what_waits_for_a_review_can_be_read_by_a_program(project: Project) -> None:
+    """``review --json`` must list and ask nothing."""
+    project.pytest("--grad-report=r.out.json", scale=1.01)
+    code, said, _ = project.call("review", "r.out.json", "--json", "--select=test_one")
+    (one,) = json.loads(said)
+    assert (code, one["status"], one["refused"]) == (1, "drifted", "")
+    assert one["cause"].startswith("every gradient is scaled by 1.01")
+    assert project.call("review", "r.out.json", "--json", "--select=none")[:2] == (0, "[]\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("lint", "--max-kb=0"), "--max-kb=0: the largest size of a file, at least 1"),
+        (("accept", "tests/test_m.py"), "is not JSON"),
+    ],
+)
+def test_a_wrong_word_is_named(project: Project, words: tuple[str, ...], complaint: str) -> None:
+    """Misuse must be one line that says what is allowed."""
+    code, _, wrong = project.call(*words)
+    assert code == 2
+    assert complaint in wrong
+    assert len(wrong.splitlines()) == 1

@@ -19,6 +19,7 @@ from tests.objectives import given
 if TYPE_CHECKING:
     from pytest_gradcheck.records import Measurement
 
+PARTS = [(layer, part) for layer in ("enc.0", "enc.1", "head") for part in ("weight", "bias")]
 LAYERS = {f"l{i}": noise(6, 5, seed=i) for i in range(5)}
 
 
@@ -107,8 +108,10 @@ def test_the_size_of_the_gradient_does_not_matter(scale: float) -> None:
         (1 / 24, "float32 (24, 3)", "the batch size, 1/24: a sum that became a mean, or an"),
         (2.0, "", "the number of components, 2: a mean that became a sum?"),
         (7.0, "", "batch size, accumulation steps? 7: a mean that became a sum?"),
-        (1024.0, "", "1024 is a power of two: a loss scale that was not divided out?"),
-        (2.0**-16, "", "65536 is a power of two: a loss scale that was not divided out?"),
+        (72.0, "float32 (24, 3)", "the data's 24 x 3, 72: a mean that became a sum?"),
+        (1024.0, "float32 (1024,)", "the batch size, 1024: a mean that became a sum?"),
+        (1024.0, "", "1024, a power of two: a loss scale that was not divided out?"),
+        (2.0**-16, "", "1/65536, one over a power of two: a loss scale divided out twice, or"),
     ],
 )
 def test_a_whole_factor_is_given_a_meaning(factor: float, data: str, meaning: str) -> None:
@@ -226,7 +229,36 @@ def test_no_drift_has_no_cause() -> None:
     assert diagnose(was, was, ("perturbed norms",)) == ()
 
 
-def test_what_is_not_finite_has_no_story() -> None:
-    """A gradient without a sketch must be left to the finding."""
-    assert said(changed(l2=np.full((6, 5), np.nan)), value=2.0) == []
-    assert said({k: np.full((6, 5), np.nan) for k in LAYERS}, value=2.0) == []
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (2.0, "the loss still is: NaN or Inf arose in the backward pass"),
+        (np.nan, "and so was the loss: NaN or Inf arose in the forward pass"),
+    ],
+)
+def test_what_is_newly_not_finite_is_told_with_its_pass(value: float, where: str) -> None:
+    """Whether the loss is finite must say in which pass NaN arose."""
+    sign = ";" if value == 2.0 else ","
+    (first, *rest) = said(changed(l2=np.full((6, 5), np.nan)), value=value)
+    assert (first, rest) == (f"l2 was finite in the baseline{sign} {where}", [])
+    (first, *rest) = said({k: np.full((6, 5), np.nan) for k in LAYERS}, value=value)
+    assert first == f"l0, l1, l2 and 2 more were finite in the baseline{sign} {where}"
+    assert rest == []
+
+
+def test_one_layer_whose_backward_pass_alone_changed_is_named() -> None:
+    """Weight and bias of one layer, the loss as it was, must point at that layer."""
+    was = {f"{layer}.{part}": noise(4, seed=i) for i, (layer, part) in enumerate(PARTS)}
+    now = was | {"enc.1.weight": noise(4, seed=40), "enc.1.bias": noise(4, seed=41)}
+    (first,) = said(now, was)
+    assert first.startswith("the loss is unchanged: look at the backward pass of enc.1 alone (det")
+    assert "of enc.1 alone" not in said(now | {"head.bias": noise(4, seed=42)}, was)[0]
+
+
+def test_a_fault_of_the_native_gradient_alone_is_explained_by_that() -> None:
+    """What float64 does not show must not be explained from the float64 gradient."""
+    was = recordable(given(LAYERS))
+    was = replace(was, shadow=was.native, shadow_allowances=was.allowances)
+    now = given(changed(l2=-LAYERS["l2"]))
+    now = replace(now, shadow=was.shadow)
+    assert compare(now, was).diagnosis[0] == "l2: sign flipped"

@@ -9,7 +9,7 @@ import numpy as np  # noqa: F401 - cannot be imported once for each run in this 
 import pytest
 
 # Loaded once for all the runs in this process, as a run of its own would.
-from pytest_gradcheck import explain  # noqa: F401
+from pytest_gradcheck import explain, serialize  # noqa: F401
 from pytest_gradcheck.backends import _arrays  # noqa: F401
 from pytest_gradcheck.reporters import markdown, terminal  # noqa: F401
 

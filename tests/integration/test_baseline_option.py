@@ -74,6 +74,7 @@ def test_drift_fails_and_an_update_accepts_it(suite: Suite) -> None:
     result = suite.update()
     result.assert_outcomes(passed=1)
     assert "1 drifted, 1 recorded" in suite.said(result)
+    assert "walked 1.98 from the entry it replaces" in suite.said(result)
     after = suite.baselines()
     changed = [
         (old, new)

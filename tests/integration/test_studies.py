@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,11 +76,12 @@ def test_it(gradcheck):
     )
     result = pytester.runpytest("--grad-report=r.jsonl", "--grad-report=r.md")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        ["*sweep [[]scale]*at scale=1,*at scale=3: ratio 3, max_norm_ratio 1.5"]
-    )
+    said = " ".join(re.sub("^E +", "", result.stdout.str(), flags=re.MULTILINE).split())
+    assert re.search(r"sweep \[scale\].*at scale=1,.*at scale=3: ratio 3, max_norm_ratio 1.5", said)
     call = json.loads((pytester.path / "r.jsonl").read_text(encoding="utf-8"))
     assert (call["name"], call["failed"], call["baseline"]) == ("sweep", ["sweep"], "off")
+    source = (pytester.path / call["source"]).read_text(encoding="utf-8").splitlines()
+    assert source[call["line"] - 1] == "    gradcheck.sweep("
     assert [row["scale"] for row in call["tables"][0]["rows"]] == ["1", "3"]
     assert "### gradient over scale" in (pytester.path / "r.md").read_text(encoding="utf-8")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,11 +13,15 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pytest_gradcheck import check_gradients, measure_gradients, record_gradients
+from pytest_gradcheck.backends import objective
+from pytest_gradcheck.moves import perturbed
+from pytest_gradcheck.stats import gradient_stats, point_stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_gradcheck import Measurement
+    from pytest_gradcheck.records import GradientStats
 
 BATCH = 8
 LIMITS: dict[str, Any] = {"samples": 2}
@@ -63,6 +69,8 @@ def build(  # noqa: C901 - one line for each fault
         model = spread(model, case)
     if case.how in {"ddp", "fsdp", "hybrid"}:
         part = slice(rank * BATCH // size, (rank + 1) * BATCH // size)
+        if case.fault == "same data":
+            part = slice(BATCH // size)
         inputs, targets = inputs[part], targets[part]
 
     def loss() -> Any:
@@ -83,6 +91,8 @@ def build(  # noqa: C901 - one line for each fault
             error = error * size
         if case.fault == "one rank scaled" and rank == 1:
             error = error * 1.01
+        if case.fault == "silent" and rank == 1:
+            error = error * 0.0
         if case.fault == "micro-batches":
             error = error + (model(inputs) - targets).square().mean()
         return {"fit": error, "size": 0.1 * out.abs().mean()} if case.components else error
@@ -183,6 +193,59 @@ def user_state(case: Case) -> bool:
     return all(torch.equal(a, b) for a, b in zip(before, snapshot(model), strict=True))
 
 
+def around_float64() -> list[GradientStats]:
+    """Return the gradient before and after one in float64."""
+    source = objective(*build(Case(how="ddp")))
+    evaluations = (source.value_and_grad(precision=p) for p in ("native", "float64", "native"))
+    return [gradient_stats(e, source.point, top=1) for e in evaluations][::2]
+
+
+def exchanges(case: Case) -> dict[str, int]:
+    """Return how many collective operations each part of a measurement takes."""
+    source = objective(*build(case))
+    evaluations = {
+        "gradient": source.value_and_grad(),
+        "sample": source.value_and_grad(components=False),
+    }
+    found = {}
+    with counted() as names:
+        for name, evaluation in evaluations.items():
+            gradient_stats(evaluation, source.point, top=20 * (name == "gradient"))
+            found[name] = len(names)
+            names.clear()
+        point_stats(source.point, keep=False, collective=source.collective)
+        found["point"] = len(names)
+        names.clear()
+        perturbed(source, scale=1e-3, seed=0)
+        found["step"] = len(names)
+        if case.how == "ddp":
+            names.clear()
+            source.value_and_grad(components=False, precision="float64")
+            found["float64"] = len(names)
+    return found
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Note the collective operations that are asked for."""
+    names: list[str] = []
+    every = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "reduce", "gather")
+    own = {name: getattr(distributed, name) for name in every}
+    for name, function in own.items():
+        setattr(distributed, name, partial(_noted, names, name, function))
+    try:
+        yield names
+    finally:
+        for name, function in own.items():
+            setattr(distributed, name, function)
+
+
+def _noted(names: list[str], name: str, function: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+    """Note a call and make it."""
+    names.append(name)
+    return function(*args, **kw)
+
+
 def snapshot(model: nn.Module) -> list[torch.Tensor]:
     """Return a copy of everything that belongs to the user."""
     tensors = [t for p in model.parameters() for t in (p, p.grad) if t is not None]
@@ -197,7 +260,7 @@ def trains(case: Case) -> list[float]:
     losses = []
     for _ in range(3):
         if case.fault == "measured":
-            measure_gradients(model, loss)
+            record_gradients(model, loss, **LIMITS)
         optimizer.zero_grad()
         value = loss()
         value.backward()

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck import Measurement
 
-# 4 ranks and rows of 5 and 3: some ranks hold more than others, and some hold nothing.
-WAYS = [("ddp", 2), ("ddp", 4), ("fsdp", 2), ("fsdp", 4), ("columns", 2), ("hybrid", 4)]
+# 4 ranks, rows of 5 and 3: some ranks hold more than others, and some hold nothing.
+WAYS = [
+    ("ddp", 2),
+    ("ddp", 4),
+    ("fsdp", 2),
+    ("fsdp", 4),
+    ("columns", 2),
+    ("columns", 4),
+    ("hybrid", 4),
+]
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +116,23 @@ def test_everything_comes_back(pool: RankPool, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["ddp", "fsdp"])
+def test_a_gradient_takes_one_exchange(pool: RankPool, how: str) -> None:
+    """Whatever is to be known of a gradient must travel in one operation, on every rank."""
+    expected = {"gradient": 1, "sample": 1, "point": 1, "step": 1}
+    if how == "ddp":
+        expected["float64"] = 2  # which parameters are reached, and the gradients themselves
+    for found in pool.run(jobs.exchanges, Case(how=how, components=True), ranks=2):
+        assert found == expected
+
+
+def test_float64_leaves_the_all_reduce_in_place(pool: RankPool) -> None:
+    """Parameters that were float64 for a while must still have their gradients exchanged."""
+    for before, after in pool.run(jobs.around_float64, ranks=2):
+        assert before == after
+        assert after.disagreements == ()
+
+
+@pytest.mark.parametrize("how", ["ddp", "fsdp"])
 def test_training_goes_on_as_before(pool: RankPool, how: str) -> None:
     """Training with measurements in between must give the same losses as without."""
     plain = pool.run(jobs.trains, Case(how=how), ranks=2)
@@ -144,11 +169,21 @@ def test_micro_batches_that_are_summed_are_found(pool: RankPool) -> None:
     )
 
 
-def test_a_small_fault_in_one_rank_is_found(pool: RankPool) -> None:
-    """One percent on one rank of two moves the mean by half of that, and must be found."""
-    for how in ("ddp", "fsdp"):
-        case = Case(how=how, fault="one rank scaled")
-        assert "drift" in failures(pool.run(jobs.check, case, alone_plain(), ranks=2)[0])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("one rank scaled", "along what rank 1 adds: its loss scaled by 1.01?"),
+        ("same data", "add the same to the gradient: do they see the same data"),
+        ("silent", "rank 1 adds nothing to the gradient: no data there, or a detached loss?"),
+    ],
+)
+@pytest.mark.parametrize(("how", "ranks"), [("ddp", 2), ("ddp", 4), ("fsdp", 2), ("hybrid", 4)])
+def test_a_fault_in_one_rank_names_it(
+    pool: RankPool, how: str, ranks: int, fault: str, said: str
+) -> None:
+    """A fault that the all-reduce spreads over all ranks must be traced to the one it is of."""
+    for one in pool.run(jobs.check, Case(how=how, fault=fault), alone_plain(), ranks=ranks):
+        assert said in failures(one)["drift"]
 
 
 def test_batch_norm_that_is_not_synchronised_is_called_so(pool: RankPool) -> None:

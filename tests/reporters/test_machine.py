@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.records import Verdict
-from pytest_gradcheck.reporters import Report, ReportEntry
+from pytest_gradcheck.reporters import Report, ReportEntry, write_report, write_reports
 from pytest_gradcheck.reporters.as_json import json_text
-from pytest_gradcheck.reporters.as_jsonl import jsonl_text
-from pytest_gradcheck.reporters.as_pickle import pickle_bytes
+from pytest_gradcheck.reporters.offer import Offer
 from pytest_gradcheck.serialize import from_json
 from tests.measurements import measurement, verdict
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import pytest
 
 NODE = "tests/test_vae.py::test_vae"
 
@@ -95,6 +97,7 @@ def test_a_call_has_its_configuration_and_its_numbers() -> None:
         "limits": {"max_norm": "10.0"},
         "facts": {"data x": "float32[8, 6]", "frozen": 0},
         "structure": {"reduction": "mean"},
+        "policy": {},
         "packages": {"torch": "2.13.0"},
     }
     one = measurement(shadow=True)
@@ -139,21 +142,87 @@ def test_the_verdict_can_be_made_again_from_json() -> None:
     assert repr(from_json(Verdict, data["verdict"])) == repr(broken())
 
 
+def test_what_people_look_up_is_plain_and_what_they_do_not_is_packed() -> None:
+    """Names and norms must be columns of text and numbers, sketches one text."""
+    native = strict(json_text(report()))["calls"][0]["verdict"]["measurement"]["native"]
+    columns = native["parameters"]
+    assert columns["name"] == ["encoder.weight", "encoder.bias"]
+    assert columns["norm"] == [p.norm for p in measurement().native.parameters]
+    assert columns["sketch"]["sizes"] == [4, 2]
+    assert isinstance(columns["sketch"]["numbers"], str)
+
+
+def without(data: Any) -> Any:
+    """Return plain data without the numbers of sketches."""
+    if isinstance(data, dict):
+        parts = {name: without(part) for name, part in data.items()}
+        return parts | {"numbers": ""} if data.keys() == {"sizes", "numbers"} else parts
+    return [without(part) for part in data] if isinstance(data, list) else data
+
+
+def written(of: Report, suffix: str) -> bytes:
+    """Return a report in a format."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"report{suffix}"
+        write_report(path, of)
+        return path.read_bytes()
+
+
 def test_json_lines_hold_one_call_each() -> None:
     """Every line must stand alone: version, environment, configuration, numbers, verdict."""
-    lines = [strict(line) for line in jsonl_text(report(broken())).splitlines()]
+    lines = [strict(line) for line in written(report(broken()), ".jsonl").decode().splitlines()]
     whole = strict(json_text(report(broken())))
-    assert lines == [{"environment": {"torch": "2.13.0"}, **call} for call in whole["calls"]]
-    assert jsonl_text(Report()) == ""
+    for line in lines:
+        assert without(line) == line
+    assert lines == [
+        {"environment": {"torch": "2.13.0"}, **without(call)} for call in whole["calls"]
+    ]
+    assert written(Report(), ".jsonl") == b""
 
 
 def test_a_pickle_holds_the_same_with_real_numbers() -> None:
     """A pickle must hold what the JSON holds, with NaN and Inf as floats."""
-    data = pickle.loads(pickle_bytes(report(broken())))
+    data = pickle.loads(written(report(broken()), ".pkl"))
     assert math.isnan(data["config"]["rate"])
     assert data["calls"][0]["metrics"]["value"] == math.inf
-    assert data["calls"][0]["verdict"]["measurement"]["native"]["parameters"][0]["shape"] == [3]
+    assert data["calls"][0]["verdict"]["measurement"]["native"]["value"] == math.inf
+    parameters = data["calls"][0]["verdict"]["measurement"]["native"]["parameters"]
+    assert parameters["shape"] == [[3], [1]]
     assert data["calls"][1]["verdict"] is None
+
+
+def test_formats_that_are_written_together_are_as_written_alone(tmp_path: Path) -> None:
+    """Sharing the work must change no byte, with several files of one format as well."""
+    names = ("a.json", "b.json", "a.jsonl", "a.pkl")
+    of = report(broken())
+    assert write_reports([tmp_path / name for name in names], of) == {}
+    for name in names:
+        assert (tmp_path / name).read_bytes() == written(of, Path(name).suffix)
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == json_text(of)
+
+
+def test_a_file_that_cannot_be_written_costs_no_other(tmp_path: Path) -> None:
+    """Each file must fail for itself, and say so."""
+    bad, good = tmp_path / "none" / "a.json", tmp_path / "a.json"
+    assert write_reports([bad, good], report()) == {
+        bad: f"the report {bad} cannot be written: No such file or directory"
+    }
+    assert good.read_text(encoding="utf-8") == json_text(report())
+
+
+def test_a_disk_that_is_full_leaves_the_old_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report that was cut short must not take the place of a whole one."""
+
+    def full(_file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "a.json"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    assert "No space left on device" in write_reports([path], report())[path]
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"old"]
 
 
 def test_a_pickle_is_read_without_our_package(tmp_path: Path) -> None:
@@ -164,7 +233,7 @@ def test_a_pickle_is_read_without_our_package(tmp_path: Path) -> None:
             return "odd"
 
     odd = Report(environment={"device": Odd()}, entries=report().entries)  # type: ignore[dict-item]
-    (tmp_path / "report.pkl").write_bytes(pickle_bytes(odd))
+    (tmp_path / "report.pkl").write_bytes(written(odd, ".pkl"))
     code = (
         "import pickle, sys; sys.modules['pytest_gradcheck'] = sys.modules['numpy'] = None; "
         "print(pickle.load(open('report.pkl', 'rb'))['environment'])"
@@ -173,3 +242,26 @@ def test_a_pickle_is_read_without_our_package(tmp_path: Path) -> None:
         [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "{'device': 'odd'}"
+
+
+def test_how_far_baselines_walk_is_a_number() -> None:
+    """The distance of an entry to its predecessor must be among the metrics, where it has one."""
+    stored = replace(measurement(), walked=0.0125)
+    entry = replace(
+        ReportEntry.of(
+            verdict(baseline=stored), node_id="t", outcome="failed", baseline="compared"
+        ),
+        offer=Offer(action="rewrite", entry=replace(measurement(), walked=0.5)),
+    )
+    (call,) = strict(json_text(Report(entries=(entry,))))["calls"]
+    assert (call["metrics"]["baseline.walked"], call["metrics"]["walked"]) == (0.0125, 0.5)
+    assert not {"walked", "baseline.walked"} & set(
+        strict(json_text(report(verdict(baseline=measurement()))))["calls"][0]["metrics"]
+    )
+
+
+def test_nobodys_names_are_taken_for_packed_numbers() -> None:
+    """A fact that is called like a packed row, or holds its text, must come back as it was."""
+    odd = measurement(facts={"sizes": 1, "numbers": ""}, structure={"a": '"numbers": ""'})
+    data = strict(json_text(report(verdict(odd))))["calls"][0]
+    assert from_json(Verdict, data["verdict"]).measurement == odd

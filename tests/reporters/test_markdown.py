@@ -23,6 +23,7 @@ from pytest_gradcheck.records import (
 from pytest_gradcheck.reporters import Report, ReportEntry
 from pytest_gradcheck.reporters.markdown import markdown_text
 from pytest_gradcheck.reporters.markup import code, count, fence, number, prose, table
+from pytest_gradcheck.reporters.offer import Offer
 from tests.measurements import measurement, parameter, tier, verdict
 
 NODE = "tests/test_vae.py::test_vae"
@@ -449,3 +450,18 @@ def test_a_table_without_rows_is_nothing() -> None:
     """A head without rows must not be written."""
     assert list(table(["a"], [])) == []
     assert list(table(["a", "b"], [["1", "2"]])) == ["| a | b |", "|---|---|", "| 1 | 2 |", ""]
+
+
+def test_how_far_baselines_walk_is_told() -> None:
+    """Many small accepted changes must show where the entry is, and where a new one would be."""
+    stored = replace(measurement(), walked=0.0125)
+    entry = replace(
+        ReportEntry.of(
+            verdict(baseline=stored), node_id=NODE, outcome="failed", baseline="compared"
+        ),
+        offer=Offer(action="rewrite", entry=replace(measurement(), walked=0.5)),
+    )
+    text = markdown_text(Report(entries=(entry,)))
+    assert "The baseline is 0.0125 from the one that it replaced (relative)." in text
+    assert "The new one is 0.5 from the one that it replaces (relative)." in text
+    assert " from the one that it replace" not in page()

@@ -48,7 +48,7 @@ def test_a_summary_of_a_run_that_passed_is_one_paragraph() -> None:
     """Where nothing failed there must be nothing but the counts; without calls, nothing."""
     one = ReportEntry(node_id="t.py::t", name="", outcome="passed", baseline="compared")
     assert summary_text(Report(entries=(one,))) == (
-        "### Gradients: passed\n\n1 checked; 0.00 s in the models\n\n"
+        "### Gradients: passed\n\n1 checked; 0.00 s of gradient work\n\n"
     )
     assert summary_text(Report()) == ""
 

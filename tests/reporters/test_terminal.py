@@ -127,3 +127,18 @@ def test_the_tone_follows_what_is_said() -> None:
     ]
     assert terminal_lines(report)[0].tone == "bad"
     assert terminal_lines(Report(entries=(entry("b"),)))[0].tone == "good"
+
+
+def test_a_warning_is_said_once_however_many_tests_give_it() -> None:
+    """The same warning of several tests must be one line that counts them."""
+    text = "[others] depends on parameters, yet its gradient is exactly zero"
+    entries = (
+        entry("a.py::test_1", warnings=(text,)),
+        entry("a.py::test_1", name="again", warnings=(text,)),
+        entry("a.py::test_2", warnings=(text, "[kl] drowns the others")),
+    )
+    assert said(Report(entries=entries), width=120)[1:] == [
+        "warnings:",
+        f"  a.py::test_1 and 1 more: {text}",
+        "  a.py::test_2: [kl] drowns the others",
+    ]

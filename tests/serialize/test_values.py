@@ -28,7 +28,7 @@ from pytest_gradcheck.records import (
     Table,
     Verdict,
 )
-from pytest_gradcheck.serialize import from_json, to_json
+from pytest_gradcheck.serialize import from_json, to_json, to_plain
 from tests.measurements import measurement, verdict
 
 RECORDS = (
@@ -231,3 +231,62 @@ def test_a_long_wrong_value_is_cut() -> None:
     with pytest.raises(UsageTypeError) as caught:
         from_json(Finding, {"subject": ["x" * 1000], "text": ""})
     assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"norm": [1.0]}, "norm has 1 values where there must be 2"),
+        ({"zeros": [1]}, "zeros has 1 values where there must be 2"),
+        ({"top_of": [9, 0, 0, 1]}, "expected the number of one of 2 parameters, found 9 (int)"),
+        ({"sketch": {"sizes": [4, 2], "numbers": "AAAA"}}, "expected base64 of little-endian"),
+        ({"sketch": {"sizes": [4, 2], "numbers": ""}}, "numbers has 0 values where there must be"),
+        ({"sketch": {"sizes": [0, -1], "numbers": ""}}, "expected the norm of a sketch"),
+        ({"sketch": {"sizes": [-1], "numbers": ""}}, "sketch has 1 values where there must be 2"),
+        ({"name": ["w", 1]}, "expected str, found 1 (int)"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(change: dict[str, object], message: str) -> None:
+    """Columns of different lengths, and rows that are none, must be named."""
+    data = to_json(measurement().native)
+    data["parameters"] |= change
+    with pytest.raises(UsageTypeError) as caught:
+        from_json(GradientStats, data)
+    assert str(caught.value).startswith("GradientStats.parameters")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("first", [-1, 4])
+def test_a_histogram_that_does_not_fit_its_bins_is_refused(first: int) -> None:
+    """Counts must lie within the bins there are."""
+    data = to_json(measurement(histograms={"w": (0, 0, 5, 0)}))
+    assert data["histograms"] == {"name": ["w"], "bins": [4], "first": [2], "counts": [[5]]}
+    data["histograms"]["first"] = [first]
+    with pytest.raises(UsageTypeError, match="expected a place for 1 of 4 bins"):
+        from_json(Measurement, data)
+
+
+def test_a_point_has_a_sketch_of_every_parameter() -> None:
+    """A row that is not there must not pass for a point's sketch."""
+    data = to_json(measurement().point)
+    data["sketches"] = {"sizes": [-1], "numbers": ""}
+    with pytest.raises(UsageTypeError, match="expected a sketch of every parameter"):
+        from_json(PointStats, data)
+
+
+def test_what_is_no_number_cannot_be_packed() -> None:
+    """A sketch or a point that holds text must be refused when it is written."""
+    odd = Sketch(norm=1.0, values=("x",))  # type: ignore[arg-type]
+    with pytest.raises(UsageTypeError, match="expected sketches of numbers"):
+        to_json(PointStats(sketches=(odd,), dtypes=()))
+    with pytest.raises(UsageTypeError, match="expected numbers"):
+        to_json(PointStats(sketches=(), dtypes=(), values=("x",)))  # type: ignore[arg-type]
+
+
+def test_plain_data_keep_real_numbers() -> None:
+    """The form for pickles must be that of JSON, but for NaN and Inf."""
+    odd = measurement(facts={"number": math.nan}, walked=math.inf)
+    plain = to_plain(odd)
+    assert math.isnan(plain["facts"]["number"])
+    assert plain["walked"] == math.inf
+    assert plain | {"facts": {}, "walked": 0} == to_json(odd) | {"facts": {}, "walked": 0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from types import FunctionType
+from typing import Any
 
 import pytest
 
@@ -68,9 +69,58 @@ def trying() -> None:
         repr(0)
 
 
+OURS = """
+class Watching:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        raise AssertionError
+
+    def watch(self):
+        return self
+
+    measure = watch
+"""
+names: dict[str, Any] = {"__name__": "pytest_gradcheck.session.series"}
+exec(OURS, names)  # noqa: S102 - a block whose frames are the plugin's own
+Watching: Any = names["Watching"]
+
+
+def watched() -> None:
+    """Stop at the end of a watched block, which is the last statement."""
+    with contextlib.nullcontext(), contextlib.nullcontext():
+        repr(0)
+        with Watching().watch():
+            repr(0)
+
+
+def beside() -> None:
+    """Stop at the end of one of two blocks: the other may have something to do."""
+    with contextlib.nullcontext(), Watching().watch():
+        repr(0)
+
+
+def other() -> None:
+    """Stop at the end of a block of another kind."""
+    with Watching().measure():
+        repr(0)
+
+
+def watched_before() -> None:
+    """Stop at the end of a watched block, after which something follows."""
+    with Watching().watch():
+        repr(0)
+    repr(0)
+
+
 @pytest.mark.parametrize(
     ("test", "early"),
     [
+        (watched, False),
+        (beside, True),
+        (other, True),
+        (watched_before, True),
         (last, False),
         (assigned, False),
         (inside, False),

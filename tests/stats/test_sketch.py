@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.stats.fold import Fold, finished, lanes_of
+from pytest_gradcheck.stats.fold import Fold
+from pytest_gradcheck.stats.project import finished
 from pytest_gradcheck.stats.signs import LANES, ROWS, signs
 from pytest_gradcheck.stats.sketch import cosine, distance, sketch, total_cosine
+from pytest_gradcheck.stats.whole import lanes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

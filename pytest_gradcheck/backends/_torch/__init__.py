@@ -16,6 +16,7 @@ import torch
 
 from pytest_gradcheck.backends._torch.captured import data_of
 from pytest_gradcheck.backends._torch.evaluate import Evaluator
+from pytest_gradcheck.backends._torch.joint import Joint, adds_up
 from pytest_gradcheck.backends._torch.loss import check_callable
 from pytest_gradcheck.backends._torch.ranks import ranks_of
 from pytest_gradcheck.backends._torch.shards import is_sharded, shard_view
@@ -89,9 +90,12 @@ def objective(
     mine = belongings(read_source, function)
     ranks = ranks_of(read_source)
     evaluator = Evaluator(source=read_source, loss=function, mine=mine, seed=seed, ranks=ranks)
+    contribution = None
     facts = dict(read_source.facts)
     if ranks is not None:
         facts |= facts_of(read_source, ranks)
+        if adds_up(read_source.module):
+            contribution = Joint(evaluator=evaluator, ranks=ranks).contribution
     if shown := data_of(function, but=read_source.tensors):
         facts["data"] = shown
     return Objective(
@@ -110,6 +114,8 @@ def objective(
         facts=facts,
         packages={"torch": str(torch.__version__)},
         collective=ranks,
+        passing=evaluator.passing if ranks is None else None,
+        contribution=contribution,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,12 +12,12 @@ from pytest_gradcheck.backends._torch.views import view_of
 from pytest_gradcheck.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pytest_gradcheck.backends._torch.source import Source
     from pytest_gradcheck.records import ArrayView
 
-__all__ = ["taken", "views"]
+__all__ = ["explained", "taken", "views"]
 
 _MISUSES = {  # what torch says of a graph that cannot be differentiated -> what it means here
     "backward through the graph a second time": (
@@ -40,15 +41,22 @@ def taken(term: torch.Tensor, source: Source, *, last: bool) -> dict[str, torch.
     names, tensors = list(source.wrt), list(source.wrt.values())
     grads: tuple[torch.Tensor | None, ...] = (None,) * len(tensors)
     if term.requires_grad:
-        try:
+        with explained(source):
             grads = torch.autograd.grad(term, tensors, retain_graph=not last, allow_unused=True)
-        except RuntimeError as error:
-            for said, meaning in _MISUSES.items():
-                if said in str(error):
-                    msg = f"the loss of '{source.label}' cannot be differentiated: {meaning}"
-                    raise UsageError(msg) from None
-            raise
     return dict(zip(names, grads, strict=True))
+
+
+@contextmanager
+def explained(source: Source) -> Iterator[None]:
+    """Say what it means where torch says that a graph cannot be differentiated."""
+    try:
+        yield
+    except RuntimeError as error:
+        for said, meaning in _MISUSES.items():
+            if said in str(error):
+                msg = f"the loss of '{source.label}' cannot be differentiated: {meaning}"
+                raise UsageError(msg) from None
+        raise
 
 
 def views(grads: Mapping[str, torch.Tensor | None], *, wide: bool) -> dict[str, ArrayView | None]:

@@ -14,25 +14,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import torch
 
 from pytest_gradcheck.backends._torch.differentiate import taken, views
+from pytest_gradcheck.backends._torch.handing import check_streamable, handed_over
 from pytest_gradcheck.backends._torch.jitter import MovedInputs, Noise, watched
+from pytest_gradcheck.backends._torch.joint import Joint
 from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
 from pytest_gradcheck.backends._torch.origins import origins_of
 from pytest_gradcheck.backends._torch.placement import placed
+from pytest_gradcheck.backends._torch.policy import policy_of
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
 from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
 from pytest_gradcheck.backends._torch.source import Source
 from pytest_gradcheck.backends._torch.state import Belongings, undisturbed, version
-from pytest_gradcheck.backends._torch.together import (
-    averaged,
-    backward,
-    bypassed,
-    check_widenable,
-    resharded,
-)
 from pytest_gradcheck.errors import PrecisionError, UsageError
 from pytest_gradcheck.records import (
     ComponentEvaluation,
@@ -43,7 +38,10 @@ from pytest_gradcheck.records import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+
+    from pytest_gradcheck.records import ArrayView
 
 __all__ = ["Evaluator"]
 
@@ -72,22 +70,19 @@ class Evaluator:
     def value(self, point: Point | None = None, *, precision: Precision = "native") -> float:
         """Return the loss alone; the mean over the ranks where there are several."""
         if self.ranks is not None:
-            # A forward pass of a sharded model needs its backward pass to come to an end.
-            work = partial(self._together, self.ranks, None)
-            here = self._at(point or {}, precision, None, work).value
-            return float(self.ranks.add(np.array([here]))[0]) / self.ranks.size
-        return self._at(
-            point or {}, precision, None, lambda wide: float(self._terms(wide=wide).total.detach())
+            return Joint(evaluator=self, ranks=self.ranks).value(point or {}, precision)
+        return self.at(
+            point or {}, precision, None, lambda wide: float(self.terms(wide=wide).total.detach())
         )
 
     def origins(self, point: Point | None = None) -> tuple[Origin, ...]:
         """Return where the numbers that are not finite at a point arose, if that shows."""
         wrt = self.source.wrt
-        return self._at(
+        return self.at(
             point or {},
             "native",
             None,
-            lambda wide: origins_of(partial(self._terms, wide=wide), wrt),
+            lambda wide: origins_of(partial(self.terms, wide=wide), wrt),
         )
 
     def value_and_grad(
@@ -106,71 +101,53 @@ class Evaluator:
                 point, components=components, precision=precision, jitter=jitter
             )
         if self.ranks is not None:
-            return self._joint(self.ranks, point or {}, components, precision, jitter)
+            return Joint(evaluator=self, ranks=self.ranks).value_and_grad(
+                point or {}, components=components, precision=precision, jitter=jitter
+            )
         work = watched(lambda wide: self._evaluation(components=components, wide=wide), jitter)
-        return self._at(point or {}, precision, jitter, work)
+        return self.at(point or {}, precision, jitter, work)
 
-    def _joint(
+    def passing(
         self,
-        ranks: Ranks,
-        point: Point,
-        components: bool,  # noqa: FBT001 - private, as is the call
-        precision: Precision,
-        jitter: Jitter | None,
+        take: Callable[[str, ArrayView], None],
+        point: Point | None = None,
+        *,
+        precision: Precision = "native",
+        jitter: Jitter | None = None,
+        seed: int | None = None,
     ) -> Evaluation:
-        """Evaluate on all ranks together, each term by itself."""
-        work = watched(partial(self._together, ranks, None), jitter)
-        found = self._at(point, precision, jitter, work)
-        each = found.components if components else {}
-        if len(each) == 1:
-            each = {name: replace(c, grads=found.grads) for name, c in each.items()}
-        elif each:
-            terms = {
-                n: self._at(point, precision, jitter, partial(self._together, ranks, n))
-                for n in each
-            }
-            each = {name: replace(c, grads=terms[name].grads) for name, c in each.items()}
-        eps = None if found.eps is None else float(ranks.largest(np.array([found.eps]))[0])
-        return replace(found, components=each or found.components, eps=eps, collective=ranks)
+        """Return the loss, and hand each gradient over as soon as it is complete."""
+        if seed is not None and seed != self.seed:
+            other = replace(self, mine=self.mine.reseeded(), seed=seed)
+            return other.passing(take, point, precision=precision, jitter=jitter)
+        check_streamable(self.source)
+        work = watched(partial(self._passed, take), jitter)
+        return self.at(point or {}, precision, jitter, work)
 
-    def _together(self, ranks: Ranks, name: str | None, wide: bool) -> Evaluation:  # noqa: FBT001 - as `work`
-        """Evaluate one term, the total for ``None``, on all ranks together."""
-        if wide:
-            check_widenable(self.source, self.mine)
-        with resharded(self.mine), bypassed(self.mine) if wide else nullcontext():
-            try:
-                terms = self._terms(wide=wide)
-            except Exception as error:
-                ranks.meet(trouble=f"{type(error).__name__}: {error}")
-                raise
-            ranks.meet()
-            term = terms.total if name is None else terms.components[name]
-            if wide:
-                grads = averaged(taken(term, self.source, last=True), self.source, ranks)
-                found = views(grads, wide=wide)
-            else:
-                found = backward(term, self.source, self.mine)
-        return Evaluation(
-            value=float(terms.total.detach()),
-            grads=found,
-            components={
-                key: ComponentEvaluation(value=float(part.detach()))
-                for key, part in terms.components.items()
-            },
-        )
+    def _passed(self, take: Callable[[str, ArrayView], None], wide: bool) -> Evaluation:  # noqa: FBT001 - as `work`
+        """Evaluate, and hand the gradients over."""
+        terms = self.terms(wide=wide)
+        if terms.components:
+            named = ", ".join(terms.components)
+            msg = (
+                f"streaming=True: the loss of '{self.source.label}' has components ({named}), and "
+                "their gradients are held against each other; return their sum"
+            )
+            raise UsageError(msg)
+        value, policy = float(terms.total.detach()), policy_of(self.source, terms.total)
+        handed_over(terms.total, self.source, take, wide=wide)
+        return Evaluation(value=value, grads={}, policy=policy)
 
-    def _at(
+    def at(
         self, point: Point, precision: Precision, jitter: Jitter | None, work: Callable[[bool], _T]
     ) -> _T:
         """Do the work at a point and in a precision, everything put back afterwards."""
         noise = Noise(jitter or Jitter())
-        own = (*self.mine.leaves, *(b for m in self.mine.modules for b in m.buffers(recurse=False)))
         # What fully_shard does inside of a forward pass must not meet copies of its own buffers.
         moves = jitter and jitter.eps and not any(map(is_fully_sharded, self.mine.modules))
-        moving = MovedInputs(noise, own) if moves else nullcontext()
-        label = self.source.label
+        moving = MovedInputs(noise, self.mine.tensors()) if moves else nullcontext()
+        label, where = self.source.label, "at the point given" if point else "at its own point"
         if precision == "native" or is_wide(self.source):
-            where = "at the point given" if point else "at its own point"
             doing = f"evaluating the loss of '{label}' (torch, {where}, seed {self.seed})"
             with (
                 undisturbed(self.mine, seed=self.seed),
@@ -189,16 +166,15 @@ class Evaluator:
             raise
         except Exception as error:  # noqa: BLE001 - user code may raise anything
             cause = error
-        self._at(
-            point, "native", jitter, work
-        )  # what raises anyhow has nothing to do with precision
+        # What raises anyhow has nothing to do with precision.
+        self.at(point, "native", jitter, work)
         said = str(cause).strip().partition("\n")[0]
         msg = f"'{label}' does not run in float64: {type(cause).__name__}: {said}"
         raise PrecisionError(msg) from cause
 
     def _evaluation(self, *, components: bool, wide: bool) -> Evaluation:
         """Evaluate and differentiate, here and now."""
-        terms = self._terms(wide=wide)
+        terms = self.terms(wide=wide)
         each = terms.components if components and len(terms.components) > 1 else {}
         grads = views(taken(terms.total, self.source, last=not each), wide=wide)
         found = {
@@ -214,9 +190,10 @@ class Evaluator:
                 name: ComponentEvaluation(value=float(term.detach()), grads=found.get(name, {}))
                 for name, term in terms.components.items()
             },
+            policy=policy_of(self.source, terms.total) if components else {},
         )
 
-    def _terms(self, *, wide: bool) -> Terms:
+    def terms(self, *, wide: bool) -> Terms:
         """Call the closure, and check what it did and returned."""
         rescaled = {id(w) for w in self.mine.rescaled()}
         steady = [p for p in self.mine.leaves if id(p) not in rescaled and not p.is_inference()]

@@ -7,7 +7,9 @@ random numbers drawn in the native type, so that they are those of the native ru
 
 Requirements:
     The user's tensors are never written to: parameters and buffers borrow new memory and get their
-    own back, captured tensors are replaced by copies, remembered by identity for one evaluation.
+    own back; where hooks wait for a parameter's gradient it stands for another one meanwhile, so
+    that they find it again. Captured tensors are replaced by copies, remembered by identity for one
+    evaluation.
     Constant tensors keep their float32 values, so that the function is the same one, evaluated
     more precisely.
     Where it cannot be done, `PrecisionError` says why: parameters on an accelerator, scripted
@@ -19,7 +21,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn.parameter import is_lazy
@@ -65,16 +67,25 @@ def promoted(
             cannot run it uncompiled.
     """
     places = {id(source.wrt[name]): values for name, values in point.items()}
+    scripted = {  # their code knows parameters, not the Python objects that stand for them
+        id(p) for m in mine.modules if isinstance(m, torch.jit.ScriptModule) for p in m.parameters()
+    }
     buffers = [b for m in mine.modules for b in m.buffers(recurse=False) if not is_lazy(b)]
     with ExitStack() as stack:
         for tensor in {id(t): t for t in (*mine.leaves, *buffers)}.values():
             _check_on_cpu(tensor, source.label)
             own = tensor.data
             if id(tensor) in places:
-                tensor.data = as_tensor(tensor, places[id(tensor)])
+                wide = as_tensor(tensor, places[id(tensor)])
             elif wide_dtype(own.dtype) != own.dtype:
-                tensor.data = own.to(wide_dtype(own.dtype))
-            stack.callback(setattr, tensor, "data", own)
+                wide = own.to(wide_dtype(own.dtype))
+            else:
+                continue
+            if id(tensor) not in scripted and _is_hooked(tensor):
+                _lend_as_another(stack, tensor, wide)
+            else:
+                tensor.data = wide
+                stack.callback(setattr, tensor, "data", own)
         _run_uncompiled(stack, mine, source.label)
         # Autocast leaves float64 alone; switching it off saves it the trouble.
         stack.enter_context(torch.autocast("cpu", enabled=False))
@@ -98,6 +109,32 @@ def _check_on_cpu(tensor: torch.Tensor, label: str) -> None:
     if tensor.device.type != "cpu":
         msg = f"'{label}' has tensors on {tensor.device}; float64 is evaluated on the CPU, where "
         raise PrecisionError(msg + "gradcheck cannot move what the closure holds")
+
+
+def _lend_as_another(stack: ExitStack, tensor: torch.Tensor, wide: torch.Tensor) -> None:
+    """Have a leaf stand for another one until the stack is unwound.
+
+    With memory of another type torch would forget the node that its hooks wait at.
+    """
+    other = wide.requires_grad_()
+    for hook in dict(tensor._backward_hooks or {}).values():  # noqa: SLF001 - there is no other way
+        other.register_hook(hook)
+    _swap(tensor, other)
+    stack.callback(_swap, tensor, other)
+
+
+def _is_hooked(tensor: torch.Tensor) -> bool:
+    """Return whether somebody may hold the node that accumulates a leaf's gradient.
+
+    ``DistributedDataParallel`` does; so does who hooks ``p.expand_as(p).grad_fn.next_functions``.
+    """
+    holders: int = cast("Any", tensor)._use_count()  # noqa: SLF001 - undocumented
+    return tensor.requires_grad and holders > 1
+
+
+def _swap(one: torch.Tensor, other: torch.Tensor) -> None:
+    """Exchange what two Python objects stand for, as `torch.utils.swap_tensors` at its core."""
+    torch._C._swap_tensor_impl(one, other)  # noqa: SLF001 - as above
 
 
 def _native(source: Source) -> torch.dtype:

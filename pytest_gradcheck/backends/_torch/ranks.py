@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import distributed
 from torch.distributed import TCPStore, distributed_c10d  # type: ignore[attr-defined] # documented
@@ -32,12 +33,14 @@ from pytest_gradcheck.meeting import SCOPE, TIMEOUT, Meeting
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from pytest_gradcheck.backends._torch.source import Source
 
 __all__ = ["Ranks", "is_fully_sharded", "is_replicated", "meeting_of_run", "ranks_of"]
+
+
+_GATHERED = 1 << 20  # numbers that every rank may hear of the others', 8 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +119,16 @@ class Ranks:
         rows = [torch.empty_like(mine) for _ in range(self.size)]
         distributed.all_gather(rows, mine, group=self.group)
         return torch.stack(rows).numpy()
+
+    def exchange(
+        self, summands: NDArray[np.float64], row: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the sum of the ranks' vectors and their rows, from one gathering where small."""
+        if self.size * summands.size > _GATHERED:
+            return self.add(summands), self.gather(row)
+        table = self.gather(np.concatenate([summands, row]))
+        # Added up in the same order on every rank, so that all have the same bits.
+        return np.add.reduce(table[:, : summands.size], axis=0), table[:, summands.size :]
 
     def share(self, value: object) -> object:
         """Return what rank 0 passed."""

@@ -8,6 +8,7 @@ Requirements:
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -21,13 +22,14 @@ from pytest_gradcheck.backends._torch.shards import is_sharded
 from pytest_gradcheck.backends._torch.streams import Stream, global_streams, stream_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_gradcheck.backends._torch.source import Source
 
 __all__ = ["Belongings", "belongings", "core", "undisturbed", "version"]
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
+_PLAIN = {"builtins", "collections"}  # where the types of most attributes are from
 
 Restore = Callable[[], object]
 
@@ -55,6 +57,10 @@ class Belongings:
 
         return replace(self, streams=tuple(map(start, self.streams)))
 
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """Return all parameters and buffers."""
+        return (*self.leaves, *_own_tensors(self.modules, "_buffers"))
+
     def rescaled(self) -> list[torch.Tensor]:
         """Return the weights that an embedding with ``max_norm`` rescales as it reads them."""
         kinds = (torch.nn.Embedding, torch.nn.EmbeddingBag)
@@ -68,10 +74,10 @@ def belongings(source: Source, loss: Callable[[], object]) -> Belongings:
     if source.module is not None:
         roots.insert(0, source.module)
     modules = {id(m): m for root in roots for m in root.modules()}
-    leaves = [*source.tensors, *(p for m in modules.values() for p in m.parameters(recurse=False))]
+    leaves = [*source.tensors, *_own_tensors(modules.values(), "_parameters")]
     leaves = [p for p in leaves if not is_lazy(p) and p.is_leaf]
     values = (value for m in modules.values() for value in vars(m).values())
-    held += [value for value in values if type(value).__module__ != "builtins"]  # most are plain
+    held += [value for value in values if type(value).__module__ not in _PLAIN]
     streams = {id(h): s for h in held if (s := stream_of(h)) is not None}
     return Belongings(
         modules=tuple(modules.values()),
@@ -92,16 +98,19 @@ def undisturbed(mine: Belongings, *, seed: int) -> Iterator[None]:
             stack.callback(stream.load, stream.save())
             if stream.seed is not None:
                 stream.seed(seed)
-        for module in mine.modules:
-            stack.callback(_attributes(module))
+        stack.callback(_attributes(mine.modules))
         for tensor in _buffers(mine):
             stack.callback(_values(tensor))
             stack.callback(_memory(tensor))
+        stack.callback(_leaves(mine.leaves))
         for leaf in mine.leaves:
-            stack.callback(setattr, leaf, "grad", leaf.grad)
             leaf.grad = None
-            stack.callback(_memory(leaf))
         yield
+
+
+def _own_tensors(modules: Iterable[torch.nn.Module], registry: str) -> list[torch.Tensor]:
+    """Return the tensors that stand in one registry of modules; not each only once."""
+    return [t for m in modules for t in getattr(m, registry).values() if t is not None]
 
 
 def core(tensor: torch.Tensor) -> torch.Tensor:
@@ -119,7 +128,7 @@ def version(tensor: torch.Tensor) -> int:
 
 def _buffers(mine: Belongings) -> list[torch.Tensor]:
     """Return the tensors that a forward pass may write to, each once."""
-    found = [b for m in mine.modules for b in m.buffers(recurse=False)]
+    found = _own_tensors(mine.modules, "_buffers")
     return list({id(b): b for b in (*found, *mine.rescaled()) if _is_writable(b)}.values())
 
 
@@ -151,25 +160,43 @@ def _values(tensor: torch.Tensor) -> Restore:
     return lambda: own.copy_(copy)
 
 
-def _attributes(module: torch.nn.Module) -> Restore:
-    """Remember a module's mode and attributes, and return what rebinds them."""
-    training = module.training
-    own = vars(module)
-    tables = [own, *(own[name] for name in _REGISTRIES if isinstance(own.get(name), dict))]
-    saved = [(table, dict(table)) for table in tables]
+def _leaves(leaves: Sequence[torch.Tensor]) -> Restore:
+    """Remember where parameters lie and what their ``.grad`` is, and return what puts it back."""
+    grads = [leaf.grad for leaf in leaves]
+    memories = [_memory(leaf) for leaf in leaves]
 
     def restore() -> None:
-        for table, before in saved:
-            _rebind(table, before)
-        if module.training is not training:  # a scripted module keeps its mode elsewhere
-            module.training = training
+        for leaf, grad, memory in zip(leaves, grads, memories, strict=True):
+            memory()
+            leaf.grad = grad
 
     return restore
 
 
+def _attributes(modules: Sequence[torch.nn.Module]) -> Restore:
+    """Remember modes and attributes of modules, and return what rebinds them."""
+    saved = [(module, module.training, _tables(module)) for module in modules]
+
+    def restore() -> None:
+        for module, training, tables in reversed(saved):
+            for table, before in tables:
+                _rebind(table, before)
+            if module.training is not training:  # a scripted module keeps its mode elsewhere
+                module.training = training
+
+    return restore
+
+
+def _tables(module: torch.nn.Module) -> list[tuple[dict[str, object], dict[str, object]]]:
+    """Return the dictionaries that a module consists of, each with a copy."""
+    own = vars(module)
+    tables = [own, *(own[name] for name in _REGISTRIES if isinstance(own.get(name), dict))]
+    return [(table, dict(table)) for table in tables]
+
+
 def _rebind(table: dict[str, object], before: dict[str, object]) -> None:
     """Give a table its old entries in their old order; leave it alone if it has them."""
-    same = list(table) == list(before) and all(table[key] is before[key] for key in before)
-    if not same:
+    same = len(table) == len(before) and all(map(operator.is_, table.values(), before.values()))
+    if not (same and list(table) == list(before)):
         table.clear()
         table.update(before)

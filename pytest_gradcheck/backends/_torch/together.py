@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["averaged", "backward", "bypassed", "check_widenable", "facts_of", "resharded"]
 
+_BUCKET = 25 << 20  # bytes of gradients that are exchanged together, as DistributedDataParallel's
 _BATCH_NORMS = torch.nn.modules.batchnorm._BatchNorm  # noqa: SLF001 - what all batch norms share
 
 
@@ -59,16 +60,31 @@ def averaged(
     A parameter that one rank's data do not reach counts as zero there, unless none reaches it.
     """
     reached = ranks.largest(np.array([float(grad is not None) for grad in grads.values()]))
-    found: dict[str, torch.Tensor | None] = {}
+    found: dict[str, torch.Tensor | None] = dict.fromkeys(grads)
+    bucket: dict[str, torch.Tensor] = {}
     for (name, grad), anywhere in zip(grads.items(), reached, strict=True):
-        found[name] = None
         if anywhere:
             whole = torch.zeros_like(source.wrt[name]) if grad is None else grad.to_dense()
-            whole = whole.detach().contiguous()
-            numbers = torch.view_as_real(whole) if whole.is_complex() else whole
-            distributed.all_reduce(numbers, group=ranks.group)
-            found[name] = whole / ranks.size
-    return found
+            bucket[name] = whole.detach()
+        if sum(g.nbytes for g in bucket.values()) >= _BUCKET:
+            found |= _exchanged(bucket, ranks)
+            bucket = {}
+    return found | _exchanged(bucket, ranks)
+
+
+def _exchanged(bucket: Mapping[str, torch.Tensor], ranks: Ranks) -> dict[str, torch.Tensor]:
+    """Return the mean over the ranks of some gradients, exchanged in one go."""
+    if not bucket:
+        return {}
+    real = [torch.view_as_real(g) if g.is_complex() else g for g in bucket.values()]
+    flat = torch.cat([g.reshape(-1) for g in real])
+    distributed.all_reduce(flat, group=ranks.group)
+    means = (flat / ranks.size).split([g.numel() for g in real])
+    shaped = [mean.view(g.shape) for mean, g in zip(means, real, strict=True)]
+    return {
+        name: torch.view_as_complex(mean) if grad.is_complex() else mean
+        for (name, grad), mean in zip(bucket.items(), shaped, strict=True)
+    }
 
 
 @contextmanager

@@ -22,9 +22,18 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import ArrayView
 
-__all__ = ["Chunk", "SparseView", "TensorView", "pieces", "real_shape", "to_numpy", "view_of"]
+__all__ = [
+    "Chunk",
+    "SparseView",
+    "TensorView",
+    "pieces",
+    "real_shape",
+    "to_numpy",
+    "view_of",
+]
 
 _IN_NUMPY = {torch.float16, torch.float32, torch.float64}
+_CROSSING = 2**22  # elements that are copied from an accelerator at a time
 _GAP = 1024  # elements; a chunk of its own costs more than showing that many zeros
 
 Chunk = tuple[int, "NDArray[np.floating[Any]]"]
@@ -60,19 +69,38 @@ class TensorView:
     @property
     def size(self) -> int:
         """Number of real elements."""
-        return math.prod(self.shape)
+        count = self.tensor.numel()
+        return 2 * count if self.tensor.is_complex() else count
+
+    @property
+    def flat(self) -> NDArray[np.floating[Any]] | None:
+        """The elements in one row, a copy if they lie elsewhere; ``None`` where that takes more."""
+        tensor = self.tensor.detach()
+        if not tensor.is_contiguous() or tensor.is_complex() or tensor.is_meta:
+            return None
+        if tensor.is_cpu and tensor.dtype in _IN_NUMPY and not tensor.is_neg():
+            flat = tensor.numpy().reshape(-1)
+            flat.flags.writeable = False
+            return flat
+        if tensor.is_cuda:  # a thread that reduces knows nothing of the stream this was made on
+            torch.cuda.synchronize(tensor.device)
+        return to_numpy(tensor.reshape(-1))
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Yield ``(start, values)``; slices of the tensor itself where it is contiguous."""
-        tensor = self.tensor.detach()
-        if tensor.dtype in _IN_NUMPY and tensor.device.type == "cpu" and tensor.is_contiguous():
-            flat = to_numpy(tensor.view(-1))  # one crossing into numpy, not one for each chunk
+        flat = self.flat if self.tensor.is_cpu and self.tensor.dtype in _IN_NUMPY else None
+        if flat is not None:  # one crossing into numpy, not one for each chunk
             for start in range(0, flat.size, size):
                 yield start, flat[start : start + size]
             return
+        tensor = self.tensor.detach()
         if not tensor.is_complex():
-            for start, piece in pieces(tensor, 0, size):
-                yield start, to_numpy(piece)
+            # Each crossing from an accelerator waits for it: few large ones, cut up on this side.
+            at_once = size if tensor.is_cpu else max(size, _CROSSING)
+            for start, piece in pieces(tensor, 0, at_once):
+                flat = to_numpy(piece)
+                for offset in range(0, flat.size, size):
+                    yield start + offset, flat[offset : offset + size]
             return
         for start, piece in pieces(tensor, 0, max(1, size // 2)):
             pairs = torch.view_as_real(piece.resolve_conj()).reshape(-1)

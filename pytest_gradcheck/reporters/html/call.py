@@ -66,6 +66,11 @@ def call_content(
         **judged(verdict.results, explain(verdict) if verdict.failures else []),
         "command": entry.command,
         "notes": list(m.notes),
+        "warnings": [[one.subject, one.text] for one in verdict.warnings],
+        "tables": [
+            [one.title, list(one.head), [list(map(_cell, row)) for row in one.rows]]
+            for one in verdict.tables
+        ],
         "sense": m.sense,
         "totals": _totals(m, was),
         "parameters": parameter_columns(m, was, used, layouts),
@@ -208,6 +213,11 @@ def _configuration(verdict: Verdict) -> list[list[Any]]:
         *([f"limit {name}", text] for name, text in verdict.limits.items()),
         *([name, _text(value)] for name, value in m.structure.items()),
     ]
+
+
+def _cell(value: Scalar) -> Scalar:
+    """Return a cell of a table, numbers at a few digits."""
+    return rounded(value) if isinstance(value, float) else value
 
 
 def _text(value: object) -> str | None:

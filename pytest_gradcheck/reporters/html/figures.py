@@ -5,6 +5,7 @@ A figure is plain data: its kind, its title, what a reader who cannot see it is 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.reporters.html.packing import rounded
@@ -19,7 +20,7 @@ _POINTS = 400  # of a line; more would not show
 
 def line(
     title: str,
-    lines: Mapping[str, Sequence[float]],
+    lines: Mapping[str, tuple[Sequence[int], Sequence[float]]],
     *,
     x: str = "step",
     y: str = "",
@@ -30,7 +31,7 @@ def line(
 
     Args:
         title: of the figure.
-        lines: the values of each series by name, one for each step.
+        lines: the steps and the values of each series by name.
         x: title of the axis of steps.
         y: title of the axis of values.
         bands: healthy ranges by name, ``(low, high)``, open where ``None``.
@@ -42,7 +43,7 @@ def line(
         "x": x,
         "y": y,
         "log": log,
-        "lines": [{"name": name, **_thinned(values)} for name, values in lines.items()],
+        "lines": [{"name": name, **_thinned(*both)} for name, both in lines.items()],
         "bands": [
             [name, rounded(low, 4), rounded(high, 4)] for name, (low, high) in (bands or {}).items()
         ],
@@ -79,10 +80,13 @@ def strip(
     }
 
 
-def _thinned(values: Sequence[float]) -> dict[str, Any]:
-    """Return at most `_POINTS` of the values, the last among them, and how far apart they are."""
+def _thinned(steps: Sequence[int], values: Sequence[float]) -> dict[str, Any]:
+    """Return at most about `_POINTS` of the values, the last among them, and their steps.
+
+    A value that is not finite is kept, however many there are.
+    """
     every = max(1, -(-len(values) // _POINTS))
-    kept = list(range(0, len(values), every))
-    if values and kept[-1] != len(values) - 1:
-        kept.append(len(values) - 1)
-    return {"at": kept, "values": [rounded(values[i], 4) for i in kept]}
+    last = len(values) - 1
+    odd = [i for i, value in enumerate(values) if not math.isfinite(value)][:_POINTS]
+    kept = sorted({*range(0, len(values), every), *odd, *([last] if values else [])})
+    return {"at": [steps[i] for i in kept], "values": [rounded(values[i], 4) for i in kept]}

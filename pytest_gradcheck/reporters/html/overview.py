@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_gradcheck.reporters.story import cause_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_gradcheck.drift.usage import Usage
-    from pytest_gradcheck.records import SeriesVerdict, Verdict
     from pytest_gradcheck.reporters import ReportEntry
 
 __all__ = ["Row", "choices", "row"]
@@ -32,7 +33,6 @@ class Row:
         used: the largest part of an allowance that a parameter used.
         parameters: how many there are.
         seconds: that evaluating took.
-        node_id: of the test, as pytest takes it.
     """
 
     number: int
@@ -47,7 +47,6 @@ class Row:
     used: float | None
     parameters: int | None
     seconds: float
-    node_id: str
 
 
 def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
@@ -69,12 +68,11 @@ def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
         states=_states(entry),
         baseline=entry.baseline,
         backend=verdict.measurement.backend if verdict else "",
-        cause=_cause(entry),
+        cause=cause_of(entry),
         norm=m.norm if m else None,
         used=max((one.share for one in used.values()), default=None),
         parameters=len(m.native.parameters) if m else None,
         seconds=entry.seconds,
-        node_id=entry.node_id,
     )
 
 
@@ -95,22 +93,3 @@ def _states(entry: ReportEntry) -> tuple[str, ...]:
     if entry.baseline != "compared":
         found.append("no baseline" if entry.baseline == "off" else entry.baseline)
     return tuple(found)
-
-
-def _cause(entry: ReportEntry) -> str:
-    """Return the one sentence that tells most: a diagnosis, a finding, a reason."""
-    verdict = entry.verdict
-    found = _diagnosis(verdict) if verdict else ""
-    if found:
-        return found
-    if verdict and verdict.failures:
-        first = verdict.failures[0].findings[0]
-        return f"{verdict.failures[0].check}: {first.subject}: {first.text}"
-    if not entry.failed and entry.outcome == "failed":
-        return "every check of the call passed; the test failed for another reason"
-    return entry.reason
-
-
-def _diagnosis(verdict: Verdict | SeriesVerdict) -> str:
-    """Return the first diagnosis there is."""
-    return next((text for one in verdict.results for text in one.diagnosis), "")

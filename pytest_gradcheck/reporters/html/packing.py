@@ -9,14 +9,14 @@ import base64
 import json
 import math
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 __all__ = ["column", "packed", "rounded"]
 
-_LEVEL = 9
+_LEVEL = 6  # 9 takes twice as long and saves a hundredth
 
 
 def packed(data: object) -> str:
@@ -35,13 +35,13 @@ def rounded(value: float | None, digits: int = 7) -> float | int | str | None:
     return int(short) if short.is_integer() and abs(short) < 1e15 else short  # noqa: PLR2004 - exact in float64
 
 
-def column(values: Iterable[float | None], digits: int) -> list[Any] | Any:  # noqa: ANN401 - data
+def column(values: Sequence[float | None], digits: int) -> list[Any] | Any:  # noqa: ANN401 - data
     """Return a column of numbers; one number in place of many equal ones."""
-    form = f"%.{digits}g"
-    found = [
-        float(form % value) if type(value) is float and value - value == 0 else rounded(value)
-        for value in values
-    ]
-    if found and all(one == found[0] for one in found):
+    plain = set(map(type, values)) == {float} and math.isfinite(sum(cast("Any", values)))
+    if plain:  # all at once takes a third of the time
+        found = json.loads(f"[{f'%.{digits}g,' * len(values) % tuple(values)}0]")[:-1]
+    else:
+        found = [rounded(value, digits) for value in values]
+    if found and found.count(found[0]) == len(found):
         return found[0]
     return found

@@ -112,10 +112,10 @@ def _compared(
 
 def _levels(counts: Sequence[int]) -> str:
     """Return a histogram as text: its first bin, then the height of each, one of 15 levels."""
-    filled = [i for i, count in enumerate(counts) if count]
-    if not filled:
+    filled = bytes(map(bool, counts))
+    first, last = filled.find(1), filled.rfind(1)
+    if first < 0:
         return ""
-    first, last = filled[0], filled[-1]
     highest, most = max(counts), len(_DIGITS) - 1
-    levels = (_DIGITS[-(-count * most // highest)] for count in counts[first : last + 1])
+    levels = [_DIGITS[-(-count * most // highest)] for count in counts[first : last + 1]]
     return f"{LOWEST * PER_DECADE + first}:{''.join(levels)}"

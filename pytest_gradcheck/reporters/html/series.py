@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.reporters.html.packing import rounded
 from pytest_gradcheck.reporters.html.results import judged
+from pytest_gradcheck.reporters.html.series_figures import series_figures
 from pytest_gradcheck.series.explain import explain_series
 from pytest_gradcheck.series.summary import summarise
 
@@ -39,6 +40,7 @@ def series_call(
         **judged(verdict.results, explain_series(verdict) if verdict.failures else []),
         "command": entry.command,
         "notes": [*series.notes, *(f"Next step: {step}" for step in verdict.next_steps)],
+        "figures": series_figures(verdict),
         "metrics": [_row(metric) for metric in series.metrics],
         "environment": [
             [name, _text(old.get(name)), _text(now.get(name))]

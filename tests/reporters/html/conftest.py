@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -12,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_gradcheck.reporters import write_report
-from pytest_gradcheck.reporters.html import call
-from pytest_gradcheck.reporters.html.figures import line
-from pytest_gradcheck.reporters.html.replicates import replicate_figures
 from tests.reporters.html.pages import report
 
 if TYPE_CHECKING:
@@ -83,18 +79,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the page once, with a figure of a training run on it."""
+    """Write the page once."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    series = line(
-        "Loss of a training run",
-        {"loss": [3.0, 2.0, math.nan, 1.5, 1.0], "mean": [3.0, 2.5, 2.2, 2.0, 1.8]},
-        bands={"healthy": (0.5, 3.0)},
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            call, "replicate_figures", lambda *given: [*replicate_figures(*given), series]
-        )
-        write_report(path, report())
+    write_report(path, report())
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pytest_gradcheck.records import (
     CheckResult,
@@ -11,12 +12,21 @@ from pytest_gradcheck.records import (
     Finding,
     GradientStats,
     Measurement,
+    Metric,
     PointStats,
+    Series,
+    Table,
     Verdict,
 )
 from pytest_gradcheck.records.replicates import Estimate, Replicate, Replicates
 from pytest_gradcheck.reporters import Report, ReportEntry
+from pytest_gradcheck.series.baseline import kept
+from pytest_gradcheck.series.judge import judge_series
+from pytest_gradcheck.series.rules import RULES, Rule
 from tests.measurements import measurement, parameter, sketch, tier, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCRIPT = "<script>window.broken = 1</script>"
 IMAGE = '"><img src=x onerror="window.broken = 2">'
@@ -114,8 +124,53 @@ def noisy() -> ReportEntry:
         snr_squared=Estimate(value=None),
         lost=(9,),
     )
-    said = verdict(measurement(replicates=found), baseline=measurement(), results=())
+    table = Table(
+        title="Sweep", head=("k", "norm", IMAGE), rows=((1, 0.5, "a"), (2, math.nan, None))
+    )
+    said = verdict(
+        measurement(replicates=found),
+        baseline=measurement(),
+        results=(),
+        tables=(table,),
+        warnings=(Finding(subject=SCRIPT, text="drowns the others"),),
+    )
     return entry("test_vae.py::test_noisy", said)
+
+
+def trained() -> ReportEntry:
+    """Return a training run that blew up, with a baseline, and clipped too often."""
+    steps = tuple(range(30))
+    loss = (3.0, 2.0, math.nan, *(1.0 + i / 10 for i in range(27)))
+    norm = tuple(10.0 ** (i / 10) for i in steps)
+
+    def metric(key: str, values: Sequence[float], group: str = "core") -> Metric:
+        return Metric(key=key, group=group, steps=steps, values=tuple(values))
+
+    series = Series(
+        objective="vae",
+        backend="torch",
+        device="cpu",
+        steps=30,
+        metrics=(
+            metric("loss", loss),
+            metric("norm", norm),
+            metric("clipped", [float(i > 9) for i in steps]),
+            metric("clip_threshold", [1.0] * 30),
+            metric("component.kl", [0.5] * 30, "component"),
+            metric("norm.encoder.weight", norm, "parameter"),
+            metric(SCRIPT, [1.0, -1.0] * 15, "logged"),
+        ),
+    )
+    said = judge_series(series, (*RULES, Rule(metric="norm", healthy=(0.1, 10), next_step=IMAGE)))
+    was = kept(
+        replace(
+            series, metrics=tuple(m for m in series.metrics if all(map(math.isfinite, m.values)))
+        )
+    )
+    said = replace(said, baseline=was)
+    return ReportEntry.of(
+        said, node_id="test_vae.py::test_trained", outcome="failed", baseline="compared"
+    )
 
 
 def report() -> Report:
@@ -128,6 +183,7 @@ def report() -> Report:
             odd(),
             broken(),
             noisy(),
+            trained(),
             ReportEntry.of(
                 verdict(results=()),
                 node_id="test_vae.py::test_plain",

@@ -19,10 +19,11 @@ PARAMETERS = ".parameters tbody tr:not(.more) button.name"
 
 def test_what_failed_comes_first_with_its_cause(page: Opened) -> None:
     """The first thing a reader sees must be what failed, and why."""
-    assert page.texts(".headline") == ["✕ 2 of 5 calls failed"]
+    assert page.texts(".headline") == ["✕ 3 of 6 calls failed"]
     assert page.texts(TESTS) == [
         "test_odd[<b>]",
         "test_broken second",
+        "test_trained",
         "test_large",
         "test_noisy",
         "test_plain",
@@ -44,9 +45,9 @@ def test_a_filter_leaves_what_fits(page: Opened, key: str, value: str, expected:
     """Status, backend and module must each leave the calls that fit, and say how many."""
     page.tab.select_option(f"select[data-filter={key}]", value)
     assert page.texts(TESTS) == expected
-    assert page.texts("#shown") == [f"{len(expected)} of 5 calls"]
+    assert page.texts("#shown") == [f"{len(expected)} of 6 calls"]
     page.tab.get_by_role("button", name="Clear").click()
-    page.tab.locator("#shown", has_text="5 of 5 calls").wait_for()
+    page.tab.locator("#shown", has_text="6 of 6 calls").wait_for()
 
 
 def test_the_search_reads_names_and_causes(page: Opened) -> None:
@@ -63,7 +64,9 @@ def test_headings_sort_the_calls(page: Opened) -> None:
     assert page.texts(TESTS)[0] == "test_odd[<b>]"
     heading.get_by_role("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
-    assert page.texts(TESTS)[2:] == ["test_large", "test_odd[<b>]", "test_broken second"]
+    assert page.texts(TESTS)[2:] == [
+        *("test_large", "test_odd[<b>]", "test_broken second", "test_trained")
+    ]
 
 
 def test_a_call_shows_cause_command_and_numbers(page: Opened) -> None:
@@ -233,12 +236,38 @@ def test_replicates_are_drawn_with_their_spread(page: Opened) -> None:
     assert "2 to 3" in text
 
 
-def test_a_series_is_drawn_over_its_healthy_range(page: Opened) -> None:
+def test_a_training_run_is_drawn_over_its_healthy_ranges(page: Opened) -> None:
     """Lines must break where a value is not finite and mark it, bands lie behind them."""
+    page.open("test_trained")
+    titles = page.texts("figure figcaption")
+    assert titles[:2] == ["loss and component.kl", "norm and clip_threshold"]
+    loss = page.tab.locator("figure", has_text="loss and component.kl")
+    assert loss.locator("path.line").count() == 2
+    assert loss.locator("text.bad").count() == 1
+    assert loss.locator("path.l0").get_attribute("d").count("M") == 2
+    norm = page.tab.locator("figure", has_text="norm and clip_threshold")
+    assert norm.locator("path.line").count() == 3
+    assert norm.locator("rect.band").count() == 1
+    assert "norm, healthy mean: 0.1 to 10" in page.texts(".legend li")
+    clipped = page.tab.locator("figure", has_text="clipped")
+    assert clipped.locator("rect.band").count() == 1
+    assert page.tab.locator("figure", has_text=SCRIPT).locator("path.line").count() == 2
+    assert "clip_ratio" in page.tab.locator("table", has_text="Outcome").inner_text()
+
+
+def test_perturbed_points_are_drawn_beside_the_point(page: Opened) -> None:
+    """Every perturbed point must be on the plot, now and before, and the point itself a line."""
+    page.open("test_odd")
+    figure = page.tab.locator("figure", has_text="Gradient norm at perturbed points")
+    assert figure.locator("circle").count() == 2
+    assert figure.locator("line.mark").count() == 2
+    assert any(text.startswith("at the point, baseline:") for text in page.texts(".legend li"))
+
+
+def test_tables_and_warnings_of_a_call_are_shown(page: Opened) -> None:
+    """What a sweep or a comparison says must be a table, names in it text."""
     page.open("test_noisy")
-    series = page.tab.locator("figure", has_text="Loss of a training run")
-    assert series.locator("path.line").count() == 2
-    assert series.locator("rect.band").count() == 1
-    assert series.locator("text.bad").count() == 1
-    assert series.locator("path.l0").get_attribute("d").count("M") == 2
-    assert "healthy: 0.5 to 3" in page.texts(".legend li")
+    rows = page.tab.locator("table", has_text="Sweep").locator("tbody tr")
+    assert rows.count() == 2
+    assert rows.first.inner_text().split() == ["1", "0.5", "a"]
+    assert page.texts(".verdict .causes li") == [f"{SCRIPT} drowns the others"]

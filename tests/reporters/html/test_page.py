@@ -7,16 +7,20 @@ import json
 import math
 import re
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
-from pytest_gradcheck.records import CheckResult
+from pytest_gradcheck.records import CheckResult, Healthy, Metric, Series
 from pytest_gradcheck.reporters import Report, ReportEntry
 from pytest_gradcheck.reporters.html import html_text
 from pytest_gradcheck.reporters.html.figures import line, strip
 from pytest_gradcheck.reporters.html.packing import column, packed, rounded
+from pytest_gradcheck.reporters.html.series_figures import series_figures
+from pytest_gradcheck.series.judge import judge_series
+from pytest_gradcheck.series.rules import Rule
 from tests.measurements import verdict
 from tests.reporters.html.pages import IMAGE, SCRIPT, broken, entry, large, odd, report
 
@@ -156,9 +160,12 @@ def test_a_column_of_equal_numbers_is_one_number() -> None:
 
 def test_long_series_are_thinned_and_keep_their_end() -> None:
     """A figure must not grow with the run, and its last value must be the last one."""
-    figure = line("loss", {"loss": [float(i) for i in range(5000)]}, bands={"ok": (0.0, None)})
+    values = [float(i) for i in range(5000)]
+    values[7] = math.nan
+    figure = line("loss", {"loss": (range(5000), values)}, bands={"ok": (0.0, None)})
     (series,) = figure["lines"]
-    assert len(series["values"]) <= 401
+    assert len(series["values"]) <= 402
+    assert series["values"][series["at"].index(7)] == "nan"
     assert (series["at"][-1], series["values"][-1]) == (4999, 4999)
     assert figure["bands"] == [["ok", 0, None]]
 
@@ -168,3 +175,28 @@ def test_a_strip_holds_every_value() -> None:
     figure = strip("norms", {"now": [1.0, math.inf]}, marks={"point": 2.0})
     assert figure["groups"] == [{"name": "now", "values": [1, "inf"]}]
     assert figure["marks"] == [["point", 2]]
+
+
+def test_a_training_run_shows_what_failed_first() -> None:
+    """A figure must hold what belongs together, the one that a rule blames before the others."""
+    steps = (0, 1, 2)
+    metrics = [
+        Metric(key=key, group=group, steps=steps, values=values)
+        for key, group, values in (
+            ("loss", "core", (3.0, 2.0, 1.0)),
+            ("norm", "core", (1.0, 1e2, 1e4)),
+            ("lr", "core", (0.1, 0.1, 0.1)),
+            ("component.kl", "component", (1.0, 1.0, 1.0)),
+        )
+    ]
+    series = Series(objective="m", backend="torch", device="cpu", steps=3, metrics=tuple(metrics))
+    said = judge_series(series, (Rule(metric="norm", observe="max", healthy=(0, 10)),))
+    assert said.healthy == (
+        Healthy(rule="norm", observe="max", metrics=("norm",), low=0.0, high=10.0),
+    )
+    figures = series_figures(said)
+    assert [one["title"] for one in figures] == ["norm", "loss and component.kl", "lr"]
+    assert [one["log"] for one in figures] == [True, False, False]
+    assert figures[0]["bands"] == [["norm, healthy max", 0, 10]]
+    parts = replace(series, metrics=tuple(metrics[3:]))
+    assert [one["title"] for one in series_figures(judge_series(parts, ()))] == ["component.kl"]

@@ -37,8 +37,8 @@ def watcher(
         model: an ``nn.Module``; ``None`` finds the one whose parameters are stepped.
         optimizer: one, several, or several by name; ``None`` for all that step the model.
         name: what messages call the model; its class by default.
-        updates: steps between two looks at how far the weights move, 0 for none: while the step is
-            made, a copy of the weights is kept.
+        updates: steps between two looks at how far the weights move, 0 for none: there is a copy of
+            the weights while a step is made, on a CPU as long as the block runs.
         probes: groups of metrics with their own cadence.
 
     Raises:

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch.optim import Optimizer
 
-__all__ = ["facts_of", "model_of", "names_of", "parameters_of", "rates_of"]
+__all__ = ["autocast", "coarsest", "facts_of", "model_of", "names_of", "parameters_of", "rates_of"]
 
 
 def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
@@ -56,17 +56,33 @@ def names_of(optimizer: Optimizer, known: Mapping[int, str]) -> dict[int, str]:
     return found
 
 
-def facts_of(model: nn.Module, named: Mapping[str, torch.Tensor]) -> dict[str, int]:
-    """Return how large a model is, and how many of its layers normalise over the batch.
+def facts_of(model: nn.Module, named: Mapping[str, torch.Tensor]) -> dict[str, int | str]:
+    """Return how large a model is, how precise, and how many layers normalise over the batch.
 
     Args:
         model: to describe.
         named: its parameters.
     """
-    facts = {"parameters": len(named), "elements": sum(p.numel() for p in named.values())}
+    facts: dict[str, int | str] = {
+        "parameters": len(named),
+        "elements": sum(p.numel() for p in named.values()),
+        "precision": coarsest(p.dtype for p in named.values()),
+    }
     kind = nn.modules.batchnorm._BatchNorm  # noqa: SLF001 - the class of all of them
     normalised = sum(isinstance(module, kind) for module in model.modules())
     return facts | ({"batch_norm": normalised} if normalised else {})
+
+
+def coarsest(dtypes: Iterable[torch.dtype]) -> str:
+    """Return the name of the dtype with the fewest digits, of those that have any."""
+    known = [dtype for dtype in dtypes if dtype.is_floating_point or dtype.is_complex]
+    real = [dtype.to_real() for dtype in known] or [torch.float32]
+    return str(max(real, key=lambda dtype: torch.finfo(dtype).eps)).removeprefix("torch.")
+
+
+def autocast(device: str) -> torch.dtype | None:
+    """Return what operations on a kind of device are computed in now, ``None`` for as written."""
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 
 def rates_of(optimizer: Optimizer) -> dict[str, float | torch.Tensor]:

@@ -19,16 +19,18 @@ from torch import nn
 from pytest_gradcheck.backends._torch.watching.arguments import scalar
 from pytest_gradcheck.backends._torch.watching.inputs import STATISTICS, seeing
 from pytest_gradcheck.backends._torch.watching.names import (
+    autocast,
+    coarsest,
     facts_of,
     model_of,
     names_of,
     parameters_of,
     rates_of,
 )
-from pytest_gradcheck.backends._torch.watching.norms import total
 from pytest_gradcheck.backends._torch.watching.pending import Pending
 from pytest_gradcheck.backends._torch.watching.since import Since
 from pytest_gradcheck.backends._torch.watching.taps import listening
+from pytest_gradcheck.backends._torch.watching.weights import Weights
 from pytest_gradcheck.series.rows import LoggedRow, Notebook, StepProbe, StepRow
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class Recorder:
         self._names: dict[int, str] = {}
         self._counts = dict.fromkeys(watched.optimizers.values(), 0)
         self._rows: dict[int, StepRow] = {}
-        self._weights: dict[int, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
+        self._weights = Weights()
         self._open = False
         self._unseen = True
         self._deaf = False
@@ -155,7 +157,8 @@ class Recorder:
         self._since.gradients(row.values, parameters, self._names, optimizer)
         if self._updates and row.step % self._updates == 0:
             moved = [p for p in parameters if p.grad is not None and p.numel()]
-            self._weights[id(optimizer)] = moved, [p.detach().clone() for p in moved]
+            if moved:
+                self._weights.before(id(optimizer), moved)
 
     def stepped(self, optimizer: Optimizer) -> None:
         """Take what the step changed, and close it."""
@@ -168,12 +171,9 @@ class Recorder:
         row = self._rows.pop(id(optimizer), None)
         if row is None:
             return
-        moved, before = self._weights.pop(id(optimizer), ([], []))
-        if moved:
-            with torch.no_grad():
-                self._pending.add(row.values, ["weight"], total(before))
-                torch._foreach_sub_(before, [p.detach() for p in moved])
-                self._pending.add(row.values, ["update"], total(before))
+        change = self._weights.after(id(optimizer))
+        if change is not None:
+            self._pending.add(row.values, ["weight", "update"], change)
         self._close(source, row)
 
     def _row(self, source: str, optimizer: Optimizer) -> StepRow:
@@ -241,6 +241,9 @@ class Recorder:
         self._unseen, self._open = False, True
         if batch:
             self.notebook.facts["batch"] = batch
+        narrow = autocast(self.notebook.device)
+        if narrow is not None:
+            self.notebook.facts["precision"] = coarsest([narrow])
         row = LoggedRow(group="scale", step=self.now)
         for key, statistics in zip(keys, found, strict=True):
             self._pending.add(row.values, [f"{key}.{name}" for name in STATISTICS], statistics)

@@ -21,6 +21,7 @@ from torch.optim.optimizer import (
 )
 
 from pytest_gradcheck.backends._torch.watching.exchange import exchange, exchange_within, listed
+from pytest_gradcheck.backends._torch.watching.norms import remembering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -187,8 +188,9 @@ class _Taps:
             return
         self._clipping = True
         try:
-            self.tell("clipping", parameters, kind, float(threshold))
-            yield lambda total: self.tell("clipped", total)
+            with remembering():
+                self.tell("clipping", parameters, kind, float(threshold))
+                yield lambda total: self.tell("clipped", total)
         finally:
             self._clipping = False
 

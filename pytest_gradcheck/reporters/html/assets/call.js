@@ -10,6 +10,7 @@ function callParts(data, layout) {
   return [
     verdictPart(data),
     data.checks ? section("Checks", checksTable(data)) : null,
+    (data.tables || []).map(([title, head, rows]) => section(title, givenTable(title, head, rows))),
     section(
       `Parameters${compared ? " against the baseline" : ""}`,
       gonePart(data.parameters.gone || []),
@@ -24,7 +25,9 @@ function callParts(data, layout) {
     data.directional ? section("Directional derivatives", directionalTable(data.directional)) : null,
     top.length ? section("Largest elements", elementsTable(top, layout)) : null,
     section("Configuration", pairs(data.configuration)),
-  ].filter(Boolean);
+  ]
+    .flat()
+    .filter(Boolean);
 }
 
 // A training run: its rules and its metrics, in place of a gradient's parameters.
@@ -32,10 +35,19 @@ function seriesParts(data) {
   return [
     verdictPart(data),
     data.checks ? section("Checks", checksTable(data)) : null,
+    data.figures ? section("Over the steps", data.figures.map(anyFigure)) : null,
     data.metrics ? section("Metrics", metricsTable(data.metrics)) : null,
     data.environment ? section("Environment", environmentTable(data.environment)) : null,
     data.configuration ? section("Configuration", pairs(data.configuration)) : null,
   ].filter(Boolean);
+}
+
+// A table that the call made itself, of whatever there is in it.
+function givenTable(title, head, rows) {
+  const numbers = head.map((_, i) => rows.some((row) => typeof row[i] === "number"));
+  const heads = head.map((text, i) => (numbers[i] ? [text, "n"] : [text]));
+  const cells = (row) => row.map((value, i) => (numbers[i] ? numeric(value, 5) : el("td", {}, value === null ? NONE : String(value))));
+  return plainTable(title, heads, rows.map((row) => el("tr", {}, cells(row))));
 }
 
 function metricsTable(metrics) {
@@ -57,6 +69,7 @@ function verdictPart(data) {
     said.length ? [el("h3", {}, causes.length ? "Probable cause" : failed.length ? "What failed" : "What changed"), el("ul", { class: "causes" }, said.map((text) => el("li", {}, text)))] : null,
     hints.length && !(data.command && hints[0].includes("--grad-baseline-update")) ? el("p", {}, `What to do: ${hints[0]}.`) : null,
     data.command ? [el("p", { class: "label", id: "command" }, failed.length ? "To accept the change as the new baseline:" : "To record this call again:"), el("div", { class: "command" }, el("code", { "aria-labelledby": "command" }, data.command), copyButton(data.command))] : null,
+    (data.warnings || []).length ? [el("h3", {}, "Warnings"), el("ul", { class: "causes care" }, data.warnings.map(([subject, text]) => el("li", {}, el("b", {}, subject), ` ${text}`)))] : null,
     (data.notes || []).length ? el("ul", { class: "notes" }, data.notes.map((text) => el("li", {}, text))) : null,
     data.story ? el("details", {}, el("summary", {}, "The message, as the terminal shows it"), el("pre", { tabindex: "0" }, data.story.join("\n"))) : null,
   );

@@ -44,7 +44,7 @@ async function openCall(hash) {
     layouts = layouts || (await unpack("layouts"));
     const data = (await unpack(`data-${Math.floor(call / together)}`))[call % together];
     const cause = row.querySelector(".cause");
-    parts = data.parameters ? callParts(data, layouts[data.parameters.layout]) : [el("p", { class: "verdict" }, cause ? cause.textContent : "Nothing more is known of this call.")];
+    parts = data.checks || data.parameters ? callParts(data, data.parameters && layouts[data.parameters.layout]) : [el("p", { class: "verdict" }, cause ? cause.textContent : "Nothing more is known of this call.")];
   } catch (error) {
     parts = [el("p", { class: "over", role: "alert" }, `The data of this call cannot be shown (${error}). A browser of 2023 or newer is needed.`)];
   }

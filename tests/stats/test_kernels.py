@@ -1,0 +1,151 @@
+"""The compiled loops and their twins in numpy give the same bits."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_gradcheck.point import NumpyView
+from pytest_gradcheck.records import Evaluation
+from pytest_gradcheck.stats import kernels, once
+from pytest_gradcheck.stats.gradient import gradient_stats, parameter_stats
+from pytest_gradcheck.stats.largest import Largest
+from pytest_gradcheck.stats.sketch import sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from pytest_gradcheck.records import ParameterStats
+
+pytestmark = pytest.mark.skipif(
+    kernels.compiled is None, reason="no compiled loops: there was no compiler at installation"
+)
+
+SIZES = st.sampled_from([1, 32, 33, 64, 100, 4092, 4093, 4094, 8186, 65_488, 70_000, 140_001])
+DTYPES = st.sampled_from([np.float16, np.float32, np.float64])
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> NDArray[np.floating[Any]]:
+    """Return an array whose elements have very different sizes, some of them zero."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    dtype = np.dtype(draw(DTYPES))
+    spread = (
+        draw(st.sampled_from([0, 3])) if dtype == np.float16 else draw(st.sampled_from([0, 30]))
+    )
+    values = rng.standard_normal(draw(SIZES)) * 2.0 ** rng.integers(-spread, 1 + spread // 3)
+    values *= 2.0 ** rng.integers(-spread, 1, values.size)
+    values[rng.random(values.size) < draw(st.sampled_from([0, 0.1, 1.0]))] = 0.0
+    if draw(st.booleans()):
+        values = np.abs(values)
+    return values.astype(dtype)
+
+
+def in_numpy(action: Callable[[], Any]) -> Any:
+    """Do something without the compiled loops."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "compiled", None)
+        return action()
+
+
+def stats(values: NDArray[np.floating[Any]], chunk: int, top: int = 20) -> ParameterStats:
+    """Return the statistics of an array, read in chunks."""
+    view = NumpyView(values)
+    return parameter_stats("w", view, like=view, top=top, chunk=chunk)
+
+
+@given(values=arrays(), chunk=st.sampled_from([1000, 4093, 65_488, 200_000]))
+def test_statistics_are_the_same_bits(values: NDArray[np.floating[Any]], chunk: int) -> None:
+    """All of norm, mean, counts, largest elements and sketch must be equal, exactly."""
+    assert stats(values, chunk) == in_numpy(lambda: stats(values, 65_488))
+
+
+@given(values=arrays(), bad=st.lists(st.sampled_from([math.nan, math.inf, -math.inf]), min_size=1))
+def test_what_is_not_finite_is_counted_alike(
+    values: NDArray[np.floating[Any]], bad: list[float]
+) -> None:
+    """NaN and Inf must be found, counted and left out by both."""
+    values[: len(bad)] = bad[: values.size]
+    found = stats(values, 65_488)
+    assert found.nans + found.infs == min(len(bad), values.size)
+    assert found == in_numpy(lambda: stats(values, 65_488))
+
+
+@pytest.mark.parametrize("exponent", [-1040, -900, -401, -400, 0, 400, 401, 900])
+def test_sizes_at_the_ends_of_float64(exponent: int) -> None:
+    """Numbers whose squares float64 does not hold must give the same sketch by both."""
+    values = np.ldexp(np.random.default_rng(0).standard_normal(9000), exponent)
+    assert sketch(values) == in_numpy(lambda: sketch(values))
+
+
+def test_equal_elements_overflow_nothing() -> None:
+    """The sum of many elements of one sign must be exact, and the lanes must not overflow."""
+    values = np.full(5000 * 4093, 1.0, dtype=np.float32)
+    found = stats(values, 65_488)
+    assert found.mean == 1.0
+    assert found.norm == math.sqrt(values.size)
+    assert found == in_numpy(lambda: stats(values, 65_488))
+
+
+@given(values=arrays(), bar=st.sampled_from([0.0, 1e-3, 0.5, 0.5 + 1e-12, 3.0]))
+def test_elements_above_a_bar(values: NDArray[np.floating[Any]], bar: float) -> None:
+    """The same elements must be found by both, and none where there are too many."""
+    expected = np.flatnonzero(np.abs(values.astype(np.float64)) > bar).tolist()
+    for most in (0, 20, 256):
+        wanted = expected if len(expected) <= most else None
+        assert kernels.where_above(values, bar, most) == wanted
+        assert in_numpy(partial(kernels.where_above, values, bar, most)) == wanted
+
+
+def test_the_largest_of_nearly_equal_elements() -> None:
+    """Where halving does not tell the largest from the rest, sorting must."""
+    values = np.full(3000, 1.0, dtype=np.float32)
+    values[[7, 2000]] = np.nextafter(np.float32(1), np.float32(2))
+    largest = Largest(5)
+    largest.add(0, 0, values, float(values.max()))
+    assert [i for i, _ in largest.by_owner()[0]] == [7, 2000, 0, 1, 2]
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many parameters reduced in several threads must give what one thread gives."""
+    rng = np.random.default_rng(0)
+    views = {str(i): NumpyView(rng.standard_normal(50 + 997 * i)) for i in range(40)}
+    evaluation = Evaluation(value=0.0, grads=views)
+    expected = gradient_stats(evaluation, views, top=20)
+    monkeypatch.setattr(once, "_threads", lambda: 4)
+    monkeypatch.setattr(once, "_SHARED", 0)
+    assert gradient_stats(evaluation, views, top=20) == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda k: k.survey(np.zeros((2, 2))), "wanted a flat array of float32 or float64, not 2"),
+        (lambda k: k.survey(np.zeros(2, np.int64)), "not 1 axes of 'l'"),
+        (
+            lambda k: k.project(np.zeros(5000, np.int64), 0),
+            "lanes of int64, not 40000",
+        ),
+        (lambda k: k.project(np.zeros(50), 0), "of 'd'"),
+        (
+            lambda k: k.fold(np.zeros(2**24 + 1), 0, True, np.zeros(4093, np.int64), 1.0, 1.0),  # noqa: FBT003
+            "16777217 elements into 4093 lanes: wanted at most 16777216",
+        ),
+        (
+            lambda k: k.fold(np.zeros(7), 0, True, np.zeros(0, np.int64), 1.0, 1.0),  # noqa: FBT003
+            "7 elements into 0 lanes",
+        ),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(call: Callable[[Any], object], message: str) -> None:
+    """Nothing may be read or written that is not what the loops take it for."""
+    with pytest.raises((TypeError, ValueError), match=message):
+        call(kernels.compiled)
