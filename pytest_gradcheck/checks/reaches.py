@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Reaches"]
 
+_MEANT = "allow_missing= and allow_zero= take patterns for what is meant to be so"
 _HINT = (
     "look for a detach(), a no_grad block, a layer that is built and not called, or an activation "
-    "that is always off; allow_missing= and allow_zero= take patterns for what is meant to be so"
+    f"that is always off; {_MEANT}"
+)
+_HINT_OF_DENSITY = (
+    "look for a flat prior that no likelihood and no potential uses, or a comparison, round() or "
+    f"argmax() on the way; {_MEANT}"
 )
 
 
@@ -65,7 +70,7 @@ class Reaches:
             check=self.name,
             outcome="failed",
             findings=tuple(findings),
-            hints=(_HINT,),
+            hints=(_HINT_OF_DENSITY if measurement.sense == "logp" else _HINT,),
         )
 
     def _dead(self, parameter: ParameterStats, measurement: Measurement) -> bool:

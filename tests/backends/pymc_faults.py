@@ -173,6 +173,14 @@ def outside_of_support() -> pm.Model:
     return model
 
 
+def wrong_sign() -> pm.Model:
+    """Make waiting times, one of which is negative, whose distribution does not depend on it."""
+    with pm.Model(coords={"patient": ["a", "b", "c"]}) as model:
+        b = pm.Normal("b", 0, 1)
+        pm.Gamma("wait", alpha=pt.exp(b), beta=1, observed=[1.0, -2.0, 3.0], dims="patient")
+    return model
+
+
 def switched_root() -> pm.Model:
     """Make a choice between two branches, of which the other has an infinite derivative."""
     with pm.Model() as model:
@@ -351,6 +359,14 @@ FAULTS: dict[str, Fault] = {
         variable="b = 0",
         value=True,
         said=("wait[1] = -2",),
+    ),
+    "data that no parameters allow": Fault(
+        build=wrong_sign,
+        term="wait",
+        operation=("outside of the support: -inf for such data, whatever the parameters",),
+        variable="b = 0",
+        value=True,
+        said=("wait[1] (patient=b) = -2",),
     ),
     "derivative behind a branch that is not taken": Fault(
         build=switched_root,

@@ -46,6 +46,14 @@ def test_the_whole_story_reads_well() -> None:
     ]
 
 
+def test_a_hole_in_the_data_is_no_infinite_derivative() -> None:
+    """What a NaN spoils where a factor is zero must not be told as the story of an infinity."""
+    origins = check_gradients(
+        FAULTS["NaN in a covariate"].build(), perturb=False
+    ).measurement.origins
+    assert [origin.note for origin in origins] == [""]
+
+
 def test_a_perturbed_point_has_a_story_too() -> None:
     """Where only a perturbed point is not finite, its row must say where that arose, once."""
     with pm.Model() as model:

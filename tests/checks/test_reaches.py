@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,14 @@ def test_a_disconnected_parameter_is_named() -> None:
         ("unused", "receives no gradient: it is not connected to the loss")
     ]
     assert "detach()" in result.hints[0]
+
+
+def test_a_log_density_has_a_hint_of_its_own() -> None:
+    """Who wrote a model must not be told to look for layers."""
+    measurement = replace(given({"w": [1.0], "left": None}, plan=AROUND), sense="logp")
+    result = Reaches().judge(measurement)
+    assert "flat prior" in result.hints[0]
+    assert "detach()" not in result.hints[0]
 
 
 def test_a_gradient_of_zero_everywhere_is_named() -> None:

@@ -18,7 +18,7 @@ from pytensor.tensor.elemwise import Elemwise
 from pytest_gradcheck.backends._pymc.structure import distribution
 from pytest_gradcheck.backends._pymc.tape import PROMISE, Tape
 from pytest_gradcheck.backends._pymc.walk import Root, Trail, roots
-from pytest_gradcheck.backends._pymc.words import applied, expression, number, op_name
+from pytest_gradcheck.backends._pymc.words import DATA, applied, expression, number, op_name
 from pytest_gradcheck.records import Origin
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ class Term:
         holds = bool(self._at(node.inputs[0], node.outputs[0], place))
         word = "where" if holds else "unless"
         outside = "" if self.kind == "Potential" else "outside of the support: "
+        if condition == DATA and outside:  # data alone decide: the rows say which
+            return f"{outside}{result} for such data, whatever the parameters", ""
         return f"{outside}{result} {word} {condition}", ""
 
     def _expression(self, variable: Variable) -> str:

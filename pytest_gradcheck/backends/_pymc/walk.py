@@ -110,8 +110,9 @@ def _elementwise(
         if not wrong.any() or (switch and i and _constant(source)):
             continue  # a switch that answers with a constant is the origin itself
         if isinstance(node.op.scalar_op, Mul):
+            infinite = wrong & np.isinf(array)
             others = (a for j, a in enumerate(arrays) if j != i)
-            trail.masked |= any((a[wrong] == 0).any() for a in others)
+            trail.masked |= any((a[infinite] == 0).any() for a in others)
         yield source, (_reduced(wrong, np.shape(_array(values.get(source, source)))), wrong)
 
 

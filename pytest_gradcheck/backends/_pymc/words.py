@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytensor.graph.basic import Apply, Variable
 
-__all__ = ["applied", "expression", "number", "op_name"]
+__all__ = ["DATA", "applied", "expression", "number", "op_name"]
 
 GAP = "..."
 """Stands for what is left out of an expression, or has no name."""
