@@ -129,7 +129,6 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    torch.set_default_device(args.device)
     where = torch.cuda.get_device_name() if args.device == "cuda" else "one thread"
     print(
         f"torch {torch.__version__}, {where}; limits: time {TIME_LIMITS}, memory "
@@ -139,7 +138,8 @@ def main() -> int:
     met = True
     for name in args.model or [name for name in SUBJECTS if name not in LARGE]:
         torch.manual_seed(0)
-        subject = SUBJECTS[name]()
+        with torch.device(args.device):
+            subject = SUBJECTS[name]()
         one_pass, extra = extra_time(subject, args.pairs)
         memory = extra_memory(subject)
         count = sum(p.numel() for p in subject.model.parameters())

@@ -38,6 +38,7 @@
 
 static uint64_t row_words[WORDS][ROWS];
 static uint64_t bit[64];
+static uint64_t masks[16][4]; /* all ones where a bit of the number is set */
 
 static uint64_t
 word_of(uint64_t key, uint64_t index)
@@ -156,26 +157,33 @@ DEFINE_FOLD(fold_double, double, run_double)
 FAST static void
 project(const int64_t *lanes, Py_ssize_t count, uint64_t *sums)
 {
-    uint64_t total = 0, minus[ROWS] = {0};
+    uint64_t total = 0, minus[ROWS][4] = {{0}};
     for (Py_ssize_t first = 0; first < count; first += 64) {
         uint64_t padded[64] = {0};
         const uint64_t *words = row_words[first / 64];
         Py_ssize_t here = count - first < 64 ? count - first : 64;
         memcpy(padded, lanes + first, (size_t)here * sizeof *lanes);
         for (int row = 0; row < ROWS; row++) {
-            const uint64_t signs = words[row];
-            uint64_t sum = 0;
-            for (int i = 0; i < 64; i++) {
-                sum += (signs & bit[i]) ? padded[i] : 0;
+            uint64_t signs = words[row];
+            uint64_t a = minus[row][0], b = minus[row][1], c = minus[row][2], d = minus[row][3];
+            for (int i = 0; i < 64; i += 4) {
+                const uint64_t *mask = masks[(signs >> i) & 15];
+                a += padded[i] & mask[0];
+                b += padded[i + 1] & mask[1];
+                c += padded[i + 2] & mask[2];
+                d += padded[i + 3] & mask[3];
             }
-            minus[row] += sum;
+            minus[row][0] = a;
+            minus[row][1] = b;
+            minus[row][2] = c;
+            minus[row][3] = d;
         }
         for (int i = 0; i < 64; i++) {
             total += padded[i];
         }
     }
     for (int row = 0; row < ROWS; row++) {
-        sums[row] = total - 2 * minus[row];
+        sums[row] = total - 2 * (minus[row][0] + minus[row][1] + minus[row][2] + minus[row][3]);
     }
 }
 
@@ -492,6 +500,7 @@ execute(PyObject *module)
     (void)module;
     for (int i = 0; i < 64; i++) {
         bit[i] = (uint64_t)1 << i;
+        masks[i / 4][i % 4] = (i / 4) >> (i % 4) & 1 ? ~(uint64_t)0 : 0;
     }
     for (int row = 0; row < ROWS; row++) {
         uint64_t key = KEY ^ ((uint64_t)(row + 1) * UINT64_C(0xD1342543DE82EF95));

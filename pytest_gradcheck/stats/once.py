@@ -82,10 +82,10 @@ def _found(views: Mapping[int, ArrayView], look: Look) -> dict[int, Found]:
         flat = getattr(views[number], "flat", None)
         if flat is None:
             return None
-        if flat.dtype == np.float16:
-            flat = flat.astype(np.float32)
         if not kernels.fits(flat):
-            return None
+            if flat.dtype != np.float16:
+                return None
+            flat = flat.astype(np.float32)
         found: Found | None = kernels.compiled.reduce(flat, lanes_of(flat.size))
         if found is not None:
             look(number, flat, found[0])

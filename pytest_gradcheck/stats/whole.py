@@ -30,6 +30,8 @@ def lanes_of(size: int) -> int:
     """Return how many lanes an array is folded into: no axis of it may repeat after as many."""
     if size <= LANES:
         return size
+    if size % LANES:
+        return LANES
     return next((prime for prime in _PRIMES if size % prime), _PRIMES[-1])
 
 

@@ -76,12 +76,14 @@ class TensorView:
     def flat(self) -> NDArray[np.floating[Any]] | None:
         """The elements in one row, a copy if they lie elsewhere; ``None`` where that takes more."""
         tensor = self.tensor.detach()
-        if not tensor.is_contiguous() or tensor.is_complex() or tensor.is_meta:
+        if not tensor.is_contiguous():
             return None
         if tensor.is_cpu and tensor.dtype in _IN_NUMPY and not tensor.is_neg():
             flat = tensor.numpy().reshape(-1)
             flat.flags.writeable = False
             return flat
+        if tensor.is_complex() or tensor.is_meta:
+            return None
         if tensor.is_cuda:  # a thread that reduces knows nothing of the stream this was made on
             torch.cuda.synchronize(tensor.device)
         return to_numpy(tensor.reshape(-1))
