@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 __all__ = [
     "ComponentStats",
@@ -173,7 +174,7 @@ class Disagreement:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: sums over all parameters are taken once
 class GradientStats:
     """Hold the statistics of one gradient in one precision (one tier).
 
@@ -189,32 +190,32 @@ class GradientStats:
     components: tuple[ComponentStats, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
 
-    @property
+    @cached_property
     def norm(self) -> float:
         """Global L2 norm over the finite elements."""
         return math.hypot(*(p.norm for p in self.parameters))
 
-    @property
+    @cached_property
     def max_abs(self) -> float:
         """Largest absolute finite element."""
         return max((p.max_abs for p in self.parameters), default=0.0)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of elements."""
         return sum(p.size for p in self.parameters)
 
-    @property
+    @cached_property
     def nans(self) -> int:
         """Number of NaN elements."""
         return sum(p.nans for p in self.parameters)
 
-    @property
+    @cached_property
     def infs(self) -> int:
         """Number of infinite elements."""
         return sum(p.infs for p in self.parameters)
 
-    @property
+    @cached_property
     def finite(self) -> bool:
         """Whether value, components and every element are finite."""
         return (

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.reporters.content import entry_content, run_content
-from pytest_gradcheck.reporters.packed import filled, parted
+from pytest_gradcheck.reporters.packed import Block, filled, parted
 from pytest_gradcheck.serialize import to_json, to_plain
 
 if TYPE_CHECKING:
@@ -33,19 +33,20 @@ def opening(report: Report) -> str:
     return f'{{\n{head}"calls": [\n'
 
 
-def call_text(entry: ReportEntry, content: dict[str, Any]) -> tuple[str, list[str]]:
+def call_text(entry: ReportEntry, content: dict[str, Any]) -> tuple[str, list[Block]]:
     """Return the line of one call, to be `filled`, and with what.
 
     Args:
         entry: of the call.
-        content: of the entry, with real numbers.
+        content: of the entry, with real numbers; parted from its blocks.
     """
-    whole, blocks = parted(content)
+    blocks = parted(content)
     try:
-        return json.dumps(whole, allow_nan=False), blocks
+        return json.dumps(content, allow_nan=False), blocks
     except ValueError:  # a number that JSON does not have
-        whole, blocks = parted(entry_content(entry, to_json))
-        return json_line(whole), blocks
+        told = entry_content(entry, to_json)
+        parted(told)
+        return json_line(told), blocks
 
 
 def json_line(data: object) -> str:

@@ -17,7 +17,7 @@ from pytest_gradcheck.reporters.as_json import CLOSING, call_text, opening
 from pytest_gradcheck.reporters.as_jsonl import jsonl_line
 from pytest_gradcheck.reporters.as_pickle import write_pickle
 from pytest_gradcheck.reporters.content import entry_content
-from pytest_gradcheck.reporters.packed import filled, lean
+from pytest_gradcheck.reporters.packed import emptied, filled, parted
 from pytest_gradcheck.serialize import to_plain
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ def write_machine(report: Report, paths: Mapping[Path, str]) -> dict[Path, OSErr
         between = opening(report) if of[".json"] else ""
         for entry in report.entries:
             content = entry_content(entry, to_plain)
-            if of[".pkl"]:
-                kept.append(lean(content))
             if of[".json"] or of[".jsonl"]:
                 text, blocks = call_text(entry, content)
                 for draft in of[".json"]:
@@ -55,6 +53,11 @@ def write_machine(report: Report, paths: Mapping[Path, str]) -> dict[Path, OSErr
                 for draft in of[".jsonl"]:
                     draft.write(jsonl_line(report, filled(text)).encode())
                 between = ",\n"
+            else:
+                blocks = parted(content)
+            if of[".pkl"]:
+                emptied(blocks)
+                kept.append(content)
         for draft in of[".json"]:
             draft.write(f"{'' if report.entries else between}{CLOSING}".encode())
         for draft in of[".pkl"]:

@@ -6,43 +6,58 @@ They are most of a report, need no escaping, and only the program itself reads t
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["filled", "lean", "parted"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Block", "emptied", "filled", "parted"]
 
 _ROWS = {"sizes", "numbers"}  # as `pytest_gradcheck.serialize.forms.Parted` has them
 _PLACE = f"<{secrets.token_hex(16)}>"  # that nobody's names hold
 
 
-def parted(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return what a call says with a mark in place of each block of numbers, and the blocks."""
-    blocks: list[str] = []
-    whole: dict[str, Any] = _without(content, _PLACE, blocks)
-    return whole, blocks
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Hold packed numbers, and where they stood."""
+
+    numbers: str
+    place: dict[str, Any]
 
 
-def lean(content: dict[str, Any]) -> dict[str, Any]:
-    """Return what a call says with nothing in place of each block of numbers."""
-    whole: dict[str, Any] = _without(content, "", [])
-    return whole
+def parted(content: dict[str, Any]) -> list[Block]:
+    """Put a mark in place of each block of numbers in what a call says, and return the blocks."""
+    blocks: list[Block] = []
+    _part(content, blocks)
+    return blocks
 
 
-def filled(text: str, blocks: list[str] | None = None) -> str:
-    """Return the JSON text of what `parted` returned, with the blocks in it, or with none."""
+def emptied(blocks: Iterable[Block]) -> None:
+    """Put nothing in place of the marks."""
+    for block in blocks:
+        block.place["numbers"] = ""
+
+
+def filled(text: str, blocks: Sequence[Block] | None = None) -> str:
+    """Return the JSON text of what was `parted`, with the blocks in it, or with none."""
     mark = f'"{_PLACE}"'
     if blocks is None:
         return text.replace(mark, '""')
     first, *rest = text.split(mark)
-    return "".join([first, *(f'"{b}"{part}' for b, part in zip(blocks, rest, strict=True))])
+    return "".join([first, *(f'"{b.numbers}"{part}' for b, part in zip(blocks, rest, strict=True))])
 
 
-def _without(data: Any, mark: str, blocks: list[str]) -> Any:  # noqa: ANN401 - plain data
-    """Return data with a mark in place of each block, adding the blocks in order."""
+def _part(data: object, blocks: list[Block]) -> None:
+    """Mark the blocks in plain data, in order."""
     if isinstance(data, dict):
         if data.keys() == _ROWS:
-            blocks.append(data["numbers"])
-            return {"sizes": data["sizes"], "numbers": mark}
-        return {name: _without(part, mark, blocks) for name, part in data.items()}
-    if isinstance(data, list) and data and isinstance(data[0], dict):
-        return [_without(part, mark, blocks) for part in data]
-    return data
+            blocks.append(Block(data["numbers"], data))
+            data["numbers"] = _PLACE
+            return
+        for part in data.values():
+            if isinstance(part, dict | list):
+                _part(part, blocks)
+    elif isinstance(data, list) and data and isinstance(data[0], dict):
+        for part in data:
+            _part(part, blocks)
