@@ -16,10 +16,18 @@ import sys
 RUNS: dict[str, tuple[str, ...]] = {  # arguments that make it quick
     "startup": (),
     "overhead": ("--pairs", "5", "--model", "MLP 0.16M"),
+    "shadow": ("--pairs", "3", "--model", "GP, float32"),
     "streaming": ("--rounds", "1"),
     "watch_overhead": ("--rounds", "3", "--steps", "5"),
+    "series_noise": ("--steps", "6", "--seeds", "1", "--draws", "1"),
+    "distribution": (
+        "--runs",
+        "20",
+    ),
+    "reports": ("--calls", "20", "--parameters", "20"),
     "scaling": ("--largest", "1000000", "--rounds", "1"),
     "many_tests": ("--tests", "300", "--pairs", "1"),
+    "pymc_cost": ("--same-mode", "--repeat", "1", "--model", "hierarchy"),
     "peers": ("--model", "GP, float64", "--rounds", "1"),
     "drift_power": ("--quick",),
 }
