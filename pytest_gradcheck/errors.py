@@ -7,6 +7,12 @@ Requirements:
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = [
     "BaselineError",
     "GradientDriftWarning",
@@ -16,6 +22,7 @@ __all__ = [
     "RankError",
     "UsageError",
     "UsageTypeError",
+    "noted",
 ]
 
 
@@ -49,3 +56,23 @@ class RankError(UsageError):
 
 class GradientDriftWarning(UserWarning):
     """Tell that a gradient drifted from its baseline, where the user asked for a warning."""
+
+
+@contextmanager
+def noted(doing: str, *, where: str = "") -> Iterator[None]:
+    """Note on an error of the user's code what was being done, and say where one of ours is.
+
+    Args:
+        doing: follows "while" in the note.
+        where: begins the message of ours; without it they pass as they are.
+    """
+    try:
+        yield
+    except UsageError as error:
+        if not where:
+            raise
+        msg = f"{where}: {error}"
+        raise type(error)(msg) from None
+    except Exception as error:
+        error.add_note(f"while {doing}")
+        raise

@@ -13,7 +13,7 @@ import numpy as np
 
 from pytest_gradcheck.records import ArrayView, Sketch
 from pytest_gradcheck.stats import kernels
-from pytest_gradcheck.stats.fold import SQUARE_BITS, STEP_BITS
+from pytest_gradcheck.stats.fold import SQUARE_BITS, STEP_BITS, mean_of
 from pytest_gradcheck.stats.signs import LANES, ROWS, row_signs
 from pytest_gradcheck.stats.totals import Reduced, Survey
 from pytest_gradcheck.stats.whole import mean_of_few
@@ -62,8 +62,7 @@ def small_stats(views: Sequence[Small], largest: Largest) -> dict[int, Reduced]:
             peak = highest[k]
             if largest.wants(number, peak):
                 largest.add(number, 0, flat[starts[k] : starts[k] + view.size], peak)
-            survey = Survey(view.size)
-            survey.max_abs, survey.zeros = peak, zeros[k]
+            survey = Survey(view.size, max_abs=peak, zeros=zeros[k])
             found[number] = Reduced(survey=survey, norm=sketch.norm, mean=means[k], sketch=sketch)
     return found
 
@@ -98,7 +97,7 @@ def _sketches(
         sums = np.add.reduceat(steps.astype(np.int64), starts).tolist()
     found: list[Sketch | None] = []
     means = [
-        math.ldexp(total / size, int(exponent) - STEP_BITS)
+        mean_of(total, size, int(exponent))
         for total, size, exponent in zip(sums, sizes, exponents, strict=True)
     ]
     for k, (start, size) in enumerate(zip(starts.tolist(), sizes, strict=True)):

@@ -36,7 +36,7 @@ from pytest_gradcheck.stats.whole import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["GROUP", "SQUARE_BITS", "STEP_BITS", "Fold"]
+__all__ = ["GROUP", "SQUARE_BITS", "STEP_BITS", "Fold", "mean_of", "norm_of"]
 
 GROUP: Final = 32  # folds that are finished together
 STEP_BITS: Final = 50  # of an element, below the power of two above the largest
@@ -49,6 +49,16 @@ _SUMMED = 2 * LANES  # elements of 50 bits whose sum fits into 64
 _ROWS_IN_64_BITS = 4096  # lanes overflow after twice as many
 _OWN = threading.local()
 _PLAIN = range(-400, 401)  # exponents with squares that float64 holds
+
+
+def norm_of(squares: int, exponent: int) -> float:
+    """Return the L2 norm from the sum of squares; infinite where float64 does not hold it."""
+    return ldexp(math.sqrt(squares), exponent - SQUARE_BITS // 2)
+
+
+def mean_of(steps: int, size: int, exponent: int) -> float:
+    """Return the mean of `size` elements from their sum in steps."""
+    return ldexp(steps / size, exponent - STEP_BITS)
 
 
 class Fold:
@@ -110,12 +120,12 @@ class Fold:
             unit = np.ldexp(self._own, -self.exponent)
             root = math.sqrt(math.fsum((unit * unit).tolist()))
             return ldexp(root, self.exponent)
-        return ldexp(math.sqrt(self._squares), self.exponent - SQUARE_BITS // 2)
+        return norm_of(self._squares, self.exponent)
 
     def mean(self) -> float:
         """Return the mean of all elements, zeros where nothing was folded."""
         if self.size > ROWS:
-            return ldexp(self._steps / self.size, self.exponent - STEP_BITS)
+            return mean_of(self._steps, self.size, self.exponent)
         return mean_of_few(self._own.tolist(), self.exponent)
 
     def halves(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -39,7 +39,7 @@ def peak_of(values: NDArray[np.floating]) -> tuple[float, int, int]:
     Args:
         values: shape ``(k,)``. The first of the three means nothing where the last is not 0.
     """
-    if compiled is not None and fits(values):
+    if fits(values):
         found: tuple[float, int, int] = compiled.survey(values)
         return found
     high, low = float(values.max(initial=0.0)), float(values.min(initial=0.0))
@@ -57,7 +57,7 @@ def where_above(values: NDArray[np.floating], bar: float, most: int) -> list[int
         bar: 0 or more; a float64, which may lie between two numbers of a narrower type.
         most: ``None`` is returned where there are more.
     """
-    if compiled is not None and fits(values):
+    if fits(values):
         found: list[int] | None = compiled.above(values, bar, most)
         return found
     where = np.flatnonzero(np.abs(values) > np.float64(bar))

@@ -6,7 +6,6 @@ array goes that cannot be reduced here.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from functools import cache
@@ -16,7 +15,7 @@ import numpy as np
 
 from pytest_gradcheck.records import ArrayView, Sketch
 from pytest_gradcheck.stats import kernels
-from pytest_gradcheck.stats.fold import SQUARE_BITS, STEP_BITS
+from pytest_gradcheck.stats.fold import mean_of, norm_of
 from pytest_gradcheck.stats.signs import ROWS
 from pytest_gradcheck.stats.totals import Reduced, Survey
 from pytest_gradcheck.stats.whole import HALF, lanes_of
@@ -49,28 +48,25 @@ def reduced_at_once(views: Mapping[int, ArrayView], largest: Largest) -> dict[in
 
     def look(number: int, flat: NDArray[np.floating], peak: float) -> None:
         with lock:
-            if largest.wants(number, peak):
-                largest.add(number, 0, flat, peak)
+            largest.add(number, 0, flat, peak)
 
     done = {}
     for number, found in _found(views, look).items():
-        peak, zeros, exponent, values, *squares, steps_high, steps_low = found
-        size = views[number].size
-        survey = Survey(size)
-        survey.max_abs, survey.zeros = peak, zeros
-        sketch = Sketch(norm=_norm(squares, exponent), values=values)
-        mean = math.ldexp(((steps_high << HALF) + steps_low) / size, exponent - STEP_BITS)
-        done[number] = Reduced(survey=survey, norm=sketch.norm, mean=mean, sketch=sketch)
+        peak, zeros, exponent, _, _, _, high, low = found
+        size, sketch = views[number].size, _sketch(found)
+        done[number] = Reduced(
+            survey=Survey(size, max_abs=peak, zeros=zeros),
+            norm=sketch.norm,
+            mean=mean_of((high << HALF) + low, size, exponent),
+            sketch=sketch,
+        )
     return done
 
 
 def sketches_at_once(views: Mapping[int, ArrayView]) -> dict[int, Sketch]:
     """Return the sketches of arrays, without those that take more than one call."""
-    done = {}
-    for number, found in _found(views, lambda *_: None).items():
-        _, _, exponent, values, *squares, _, _ = found
-        done[number] = Sketch(norm=_norm(squares, exponent), values=values)
-    return done
+    found = _found(views, lambda *_: None)
+    return {number: _sketch(one) for number, one in found.items()}
 
 
 def _found(views: Mapping[int, ArrayView], look: Look) -> dict[int, Found]:
@@ -119,7 +115,7 @@ def _threads() -> int:
     return min(int(wanted) if wanted.isdecimal() else here, here, _MOST_THREADS)
 
 
-def _norm(squares: list[int], exponent: int) -> float:
-    """Return the L2 norm from the halves of the sum of squares."""
-    high, low = squares
-    return math.ldexp(math.sqrt((high << HALF) + low), exponent - SQUARE_BITS // 2)
+def _sketch(found: Found) -> Sketch:
+    """Return the sketch of what a reduction returned."""
+    _, _, exponent, values, high, low, _, _ = found
+    return Sketch(norm=norm_of((high << HALF) + low, exponent), values=values)

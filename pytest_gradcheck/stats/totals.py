@@ -33,10 +33,10 @@ Chunk = tuple[int, "NDArray[np.floating]"]
 class Survey:
     """Count and compare the elements of one array."""
 
-    def __init__(self, size: int) -> None:
-        """Start with nothing seen of `size` elements."""
-        self.max_abs = 0.0
-        self.zeros: int = size  # elements that no chunk covers are zeros
+    def __init__(self, size: int, *, max_abs: float = 0.0, zeros: int | None = None) -> None:
+        """Start with nothing seen of `size` elements, or with what is known of finite ones."""
+        self.max_abs = max_abs
+        self.zeros = size if zeros is None else zeros  # elements that no chunk covers are zeros
         self.nans = self.infs = 0
         self.nonfinite: list[int] = []
 

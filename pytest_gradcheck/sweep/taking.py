@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck import backends
 from pytest_gradcheck.checks.replicates import FEWEST
 from pytest_gradcheck.checks.validate import count, number
-from pytest_gradcheck.errors import UsageError, UsageTypeError
+from pytest_gradcheck.errors import UsageError, UsageTypeError, noted
 from pytest_gradcheck.measure import measure
 from pytest_gradcheck.plan import Plan
 from pytest_gradcheck.point import at_point
@@ -57,7 +56,7 @@ def swept(
     with working(f"sweeping {', '.join(settings)}", total=len(grid)) as advance:
         for setting in grid:
             shown = {name: as_text(value) for name, value in setting.items()}
-            with _named(shown):
+            with noted(f"sweeping, at {place(shown)}", where=f"at {place(shown)}"):
                 measurement = measure(_objective(build, setting, options), plan)
             stops.append(Stop(setting=shown, measurement=measurement))
             advance()
@@ -66,19 +65,6 @@ def swept(
         msg = f"two points of the sweep look alike: {settings!r:.80}; give values that differ"
         raise UsageError(msg)
     return Sweep(stops=tuple(stops), findings=tuple(changes(stops, given)), limits=given)
-
-
-@contextmanager
-def _named(setting: Mapping[str, str]) -> Iterator[None]:
-    """Say at which point of the grid something went wrong."""
-    try:
-        yield
-    except UsageError as error:
-        msg = f"at {place(setting)}: {error}"
-        raise type(error)(msg) from None
-    except Exception as error:
-        error.add_note(f"while sweeping, at {place(setting)}")
-        raise
 
 
 def _check(settings: object, build: object) -> None:

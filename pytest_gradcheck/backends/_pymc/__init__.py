@@ -11,7 +11,6 @@ Requirements:
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ from pytest_gradcheck.backends._pymc.program import Program, flat, frozen
 from pytest_gradcheck.backends._pymc.seeding import seeded
 from pytest_gradcheck.backends._pymc.starts import points
 from pytest_gradcheck.backends.stream import numpy_stream
-from pytest_gradcheck.errors import PrecisionError, UsageError, UsageTypeError
+from pytest_gradcheck.errors import PrecisionError, UsageError, UsageTypeError, noted
 from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.records import (
     ComponentEvaluation,
@@ -44,7 +43,8 @@ from pytest_gradcheck.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -230,14 +230,6 @@ class _Density:
             raise PrecisionError(msg)
 
 
-@contextmanager
-def _context(doing: str, label: str) -> Iterator[None]:
-    """Say of which model an error of ours is, and what was being done when another one came."""
-    try:
-        yield
-    except UsageError as error:
-        msg = f"'{label}' (pymc): {error}"
-        raise type(error)(msg) from None
-    except Exception as error:
-        error.add_note(f"while {doing} of '{label}' (pymc)")
-        raise
+def _context(doing: str, label: str) -> AbstractContextManager[None]:
+    """Say of which model an error is, and what was being done."""
+    return noted(f"{doing} of '{label}' (pymc)", where=f"'{label}' (pymc)")

@@ -20,7 +20,7 @@ from pytest_gradcheck.backends._torch.differentiate import taken, views
 from pytest_gradcheck.backends._torch.handing import check_streamable, handed_over
 from pytest_gradcheck.backends._torch.jitter import MovedInputs, Noise, watched
 from pytest_gradcheck.backends._torch.joint import Joint
-from pytest_gradcheck.backends._torch.loss import Terms, noted, terms_of
+from pytest_gradcheck.backends._torch.loss import Terms, terms_of
 from pytest_gradcheck.backends._torch.origins import origins_of
 from pytest_gradcheck.backends._torch.placement import placed
 from pytest_gradcheck.backends._torch.policy import policy_of
@@ -28,7 +28,7 @@ from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promot
 from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
 from pytest_gradcheck.backends._torch.source import Source
 from pytest_gradcheck.backends._torch.state import Belongings, undisturbed, version
-from pytest_gradcheck.errors import PrecisionError, UsageError
+from pytest_gradcheck.errors import PrecisionError, UsageError, noted
 from pytest_gradcheck.records import (
     ComponentEvaluation,
     Evaluation,

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +18,7 @@ import torch
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 from pytest_gradcheck.weighing import weights
 
-__all__ = ["Terms", "check_callable", "noted", "terms_of"]
+__all__ = ["Terms", "check_callable", "terms_of"]
 
 _CAUSES = "torch.no_grad() or inference_mode() around it, .detach(), .item() or .numpy() on the way"
 
@@ -81,18 +80,6 @@ def _given(loss: Callable[..., object], label: str, data: object) -> Callable[[]
     except ValueError:
         pass  # a built-in function does not tell
     return functools.partial(loss, *ordered, **named)
-
-
-@contextmanager
-def noted(doing: str) -> Iterator[None]:
-    """Note on any error of the user's own code what we were doing when it arose."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except Exception as error:
-        error.add_note(f"while {doing}")
-        raise
 
 
 def terms_of(result: object, label: str, *, recording: bool) -> Terms:

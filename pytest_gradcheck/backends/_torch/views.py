@@ -22,15 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import ArrayView
 
-__all__ = [
-    "Chunk",
-    "SparseView",
-    "TensorView",
-    "pieces",
-    "real_shape",
-    "to_numpy",
-    "view_of",
-]
+__all__ = ["Chunk", "SparseView", "TensorView", "pieces", "real_shape", "to_numpy", "view_of"]
 
 _IN_NUMPY = {torch.float16, torch.float32, torch.float64}
 _CROSSING = 2**22  # elements that are copied from an accelerator at a time
