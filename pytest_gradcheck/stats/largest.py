@@ -11,7 +11,7 @@ from pytest_gradcheck.records import Element
 from pytest_gradcheck.stats.kernels import where_above
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,6 +65,16 @@ class Largest:
         self._found += [(-abs(v), owner, start + i, v) for i, v in picked]
         self._found.sort()
         del self._found[self.count :]
+
+    def offer(self, found: Iterable[tuple[int, int, float]]) -> None:
+        """Look at elements that were looked for elsewhere: parameter, flat index and value."""
+        self._found += [(-abs(v), owner, i, v) for owner, i, v in found if v]
+        self._found.sort()
+        del self._found[self.count :]
+
+    def keep(self, owner: int, index: int, value: float) -> None:
+        """Take an element for the first of largest size of a whole parameter."""
+        self._own[owner] = (-abs(value), index, value)
 
     def _bar(self, owner: int) -> float:
         """Return the size that elements of a parameter must exceed to be kept."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_gradcheck.records import ArrayView
+    from pytest_gradcheck.records import ArrayView, Place
 
 __all__ = ["Chunk", "SparseView", "TensorView", "pieces", "real_shape", "to_numpy", "view_of"]
 
@@ -63,6 +63,13 @@ class TensorView:
         """Number of real elements."""
         count = self.tensor.numel()
         return 2 * count if self.tensor.is_complex() else count
+
+    @property
+    def place(self) -> Place | None:
+        """Where the tensor is reduced, ``None`` where that is here."""
+        from pytest_gradcheck.backends._torch.device import place_of
+
+        return place_of(self.tensor)
 
     @property
     def flat(self) -> NDArray[np.floating[Any]] | None:
