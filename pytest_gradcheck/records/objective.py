@@ -37,7 +37,7 @@ class ArrayView(Protocol):
 
     A complex array shows as reals with a last axis of two (real, imaginary), of complex `dtype`. A
     view may have `flat`, for speed: the real elements in one row, ``None`` if they do not lie so.
-    It may have `place`, for arrays that lie elsewhere: the `Place` that reduces them there,
+    It may have `afar`, for arrays that lie elsewhere: the `Place` that reduces them there,
     ``None`` if they must come over.
     """
 

@@ -35,7 +35,7 @@ _TRUSTED: Final[dict[str, bool]] = {}
 
 def place_of(view: ArrayView) -> Place | None:
     """Return where an array can be reduced, ``None`` where that is here."""
-    place: Place | None = getattr(view, "place", None)
+    place: Place | None = getattr(view, "afar", None)
     return place
 
 

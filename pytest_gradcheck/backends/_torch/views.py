@@ -65,7 +65,7 @@ class TensorView:
         return 2 * count if self.tensor.is_complex() else count
 
     @property
-    def place(self) -> Place | None:
+    def afar(self) -> Place | None:
         """Where the tensor is reduced, ``None`` where that is here."""
         from pytest_gradcheck.backends._torch.device import place_of
 
