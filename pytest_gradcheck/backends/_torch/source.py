@@ -16,6 +16,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from pytest_gradcheck.backends import select
+from pytest_gradcheck.backends._torch.flattened import check_not_flattened
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 
 __all__ = ["Source", "read"]
@@ -52,10 +53,12 @@ def read(source: object, *, wrt: tuple[str, ...] | None, name: str | None) -> So
         name: what messages call it; the class of the module by default.
 
     Raises:
-        UsageError: a parameter cannot be differentiated, or none is left.
+        UsageError: a parameter cannot be differentiated, or none is left; or they are flattened.
     """
     label = name or _default_label(source)
     module = source if isinstance(source, torch.nn.Module) else None
+    if module is not None:
+        check_not_flattened(module.modules(), label)
     aliases: dict[str, list[str]] = {}
     first: dict[int, str] = {}
     tensors: dict[str, torch.Tensor] = {}
