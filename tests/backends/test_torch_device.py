@@ -52,7 +52,7 @@ def _untried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _afar(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the CPU for a device that has shown what it computes."""
-    monkeypatch.setattr(device, "_WITHOUT", frozenset())
+    monkeypatch.setattr(device, "_HERE", frozenset())
     monkeypatch.setattr(afar, "_TRUSTED", {"cpu": True})
 
 
@@ -121,7 +121,7 @@ def both_ways(grads: Sequence[torch.Tensor], top: int = 20) -> tuple[GradientSta
     """Return statistics as reduced on a device and on the CPU."""
     here = stats_of(grads, top)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "_WITHOUT", frozenset())
+        patch.setattr(device, "_HERE", frozenset())
         patch.setattr(afar, "_TRUSTED", {"cpu": True})
         patch.setattr(rows, "ROWS_AT_ONCE", 4)  # so that few elements cross many borders
         patch.setattr(fold, "_SETTLED", 2)
@@ -141,7 +141,7 @@ def test_a_tensor_of_many_pieces(dtype: torch.dtype) -> None:
     """What is read in several pieces must give the same bits, contiguous or not."""
     values = torch.randn(1200, 3000, generator=torch.Generator().manual_seed(0)).to(dtype)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "_WITHOUT", frozenset())
+        patch.setattr(device, "_HERE", frozenset())
         patch.setattr(afar, "_TRUSTED", {"cpu": True})
         there = stats_of([values, values.T])
     assert there == stats_of([values, values.T])
@@ -209,7 +209,7 @@ def test_a_gradient_crosses_at_once(crossings: list[int], monkeypatch: pytest.Mo
     model, tokens = Predictor(), torch.randint(0, 256, (4, 33))
     measured = measure(objective(model, lambda: model(tokens)))
     assert len(crossings) == 3
-    monkeypatch.setattr(device, "_WITHOUT", frozenset({"cpu"}))
+    monkeypatch.setattr(device, "_HERE", frozenset({"cpu"}))
     expected = measure(objective(model, lambda: model(tokens)))
     assert len(crossings) == 3
     assert (measured.native, measured.point) == (expected.native, expected.point)
@@ -250,7 +250,7 @@ def test_the_point_is_that_of_the_cpu(crossings: list[int]) -> None:
     there = point_stats(point, keep=False)
     assert len(crossings) == 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "_WITHOUT", frozenset({"cpu"}))
+        patch.setattr(device, "_HERE", frozenset({"cpu"}))
         assert there == point_stats(point, keep=False)
 
 
@@ -303,7 +303,7 @@ def tensor_peak(action: Callable[[], object]) -> int:
 @pytest.fixture
 def _untried_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the CPU for a device of which nothing is known yet."""
-    monkeypatch.setattr(device, "_WITHOUT", frozenset())
+    monkeypatch.setattr(device, "_HERE", frozenset())
 
 
 @pytest.mark.usefixtures("_untried_cpu")
@@ -364,7 +364,7 @@ def test_a_device_that_computes_otherwise_is_not_used(
     with pytest.warns(GradientDeviceWarning, match=rf"on 'cpu' are copied to the CPU.*{what}"):
         first = stats_of(grads)
     assert stats_of(grads) == first  # any further warning is an error
-    monkeypatch.setattr(device, "_WITHOUT", frozenset({"cpu"}))
+    monkeypatch.setattr(device, "_HERE", frozenset({"cpu"}))
     assert stats_of(grads) == first
 
 
@@ -387,8 +387,25 @@ def out_of_memory(_: object) -> None:
 @pytest.mark.parametrize("kind", ["cpu", "meta", "mps"])
 def test_devices_that_are_left_out(kind: str) -> None:
     """Where there is nothing to gain, or no float64, nothing is tried and nothing is said."""
-    tensor: Any = SimpleNamespace(device=SimpleNamespace(type=kind))
+    tensor: Any = SimpleNamespace(device=torch.device(kind))
     assert place_of(tensor) is None
+
+
+@pytest.mark.parametrize("top", [0, 20])
+def test_nothing_waits_for_a_device_before_the_copy(top: int) -> None:
+    """No step may ask what is in a tensor, nor bring one there: tensors without values must do."""
+    nowhere = torch.device("meta")
+    grads = {
+        0: torch.empty(1200, 3000, device=nowhere),  # in pieces
+        1: torch.empty(3000, 1200, device=nowhere, dtype=torch.bfloat16).T,  # not contiguous
+        2: torch.empty(9000, device=nowhere, dtype=torch.float64),
+        3: torch.empty(9001, device=nowhere, dtype=torch.float64),  # together with the one before
+        4: torch.empty(3 * LANES, device=nowhere, dtype=torch.float16),  # in other lanes
+    }
+    with torch.no_grad():
+        parts = device._reduced(rows.groups(grads), nowhere, top)
+    assert [len(sums) for sums, *_ in parts] == [1, 1, 2, 1]
+    assert {tensor.device for part in parts for tensor in part} == {nowhere}
 
 
 @pytest.mark.usefixtures("_afar")

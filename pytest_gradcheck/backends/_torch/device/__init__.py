@@ -10,13 +10,14 @@ Requirements:
     Beside the tensors and what is brought over, at most 40 MB are held there, or 54 MB where a
     large tensor is not contiguous, and nothing afterwards. What is brought over of large tensors is
     some 800 bytes for each, and 30 for every 4,093 elements.
-    Anything unusual (sparse, conjugated, of a class of its own) is left to the CPU, and so is a
-    device without float64 (``mps``).
+    Anything unusual (sparse, conjugated, of a class of its own) is left to the CPU, and so is all
+    on a device without float64 (``mps``), without a word.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,14 +40,15 @@ __all__ = ["TorchPlace", "place_of"]
 
 _EXACT: Final = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _PAIRS: Final = {torch.complex32, torch.complex64, torch.complex128}
-_WITHOUT: Final = {"cpu", "meta", "mps"}  # types of devices: here, nowhere, and without float64
+_HERE: Final = {"cpu", "meta"}  # types of devices whose tensors are here, or have no values
 _AT_ONCE: Final = 2**24  # bytes of small tensors that come over together
 
 
 def place_of(tensor: torch.Tensor) -> TorchPlace | None:
     """Return where a tensor can be reduced, ``None`` where that is the CPU."""
     plain = (
-        tensor.device.type not in _WITHOUT
+        tensor.device.type not in _HERE
+        and _has_float64(tensor.device)
         and type(tensor) in {torch.Tensor, torch.nn.Parameter}
         and tensor.layout is torch.strided
         and tensor.dtype in _EXACT | _PAIRS
@@ -105,6 +107,16 @@ class TorchPlace:
         from pytest_gradcheck.backends._torch.views import TensorView
 
         return [(TensorView(t.to(self.device)), TensorView(t)) for t in tensors()]
+
+
+@cache
+def _has_float64(device: torch.device) -> bool:
+    """Return whether there are float64 tensors on a device; there are none on ``mps``."""
+    try:
+        torch.ones(1, dtype=torch.float64, device=device)
+    except (RuntimeError, TypeError):
+        return False
+    return True
 
 
 def _real(tensor: torch.Tensor) -> torch.Tensor:

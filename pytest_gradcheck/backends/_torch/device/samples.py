@@ -25,7 +25,7 @@ _INTEGERS: Final = {
 
 def tensors() -> Iterator[torch.Tensor]:
     """Yield tensors on the CPU, the same in every process."""
-    random = torch.Generator().manual_seed(1)
+    random = torch.Generator("cpu").manual_seed(1)
     for dtype, integer in _INTEGERS.items():
         usual = torch.randn(_LONG, generator=random, device="cpu", dtype=torch.float32).to(dtype)
         yield usual
