@@ -108,7 +108,7 @@ def _large_stats(
         sketches = finished([fold for _, fold in reduced])
         for (i, _), (survey, fold), sketch in zip(group, reduced, sketches, strict=True):
             norm = sketch.norm if sketch else fold.norm()
-            yield i, Reduced(survey=survey, norm=norm, mean=fold.mean(), sketch=sketch)
+            yield i, survey.reduced(norm, fold.mean(), sketch)
 
 
 def point_stats(

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pytest_gradcheck.point import CHUNK
+from pytest_gradcheck.records import Element
+from pytest_gradcheck.stats.largest import flat_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,24 +52,22 @@ def _placed(
     bar: float,
 ) -> ParameterStats:
     """Return one parameter's statistics, its elements from a size on with their values."""
-    shape = parameter.shape
     flat = {
-        element: int(np.ravel_multi_index(element.index, shape)) if shape else 0
-        for element in parameter.top
-        if abs(element.value) >= bar
+        e.index: flat_of(e.index, parameter.shape) for e in parameter.top if abs(e.value) >= bar
     }
     if not flat:
         return parameter
     values = _read(view, set(flat.values()))
     elements = [
-        replace(
-            element,
-            at=values[flat[element]],
-            where="" if label is None else label(parameter.name, element.index),
+        Element(
+            index=e.index,
+            value=e.value,
+            at=values[flat[e.index]],
+            where="" if label is None else label(parameter.name, e.index),
         )
-        if element in flat
-        else element
-        for element in parameter.top
+        if e.index in flat
+        else e
+        for e in parameter.top
     ]
     return replace(parameter, top=tuple(elements))
 

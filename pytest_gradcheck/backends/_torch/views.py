@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Chunk", "SparseView", "TensorView", "pieces", "real_shape", "to_numpy", "view_of"]
 
 _IN_NUMPY = {torch.float16, torch.float32, torch.float64}
+_BYTES = {torch.float32: 4, torch.float64: 8}
+_PLAIN = {torch.Tensor, torch.nn.Parameter}  # a subclass may hold its elements as it likes
 _CROSSING = 2**22  # elements that are copied from an accelerator at a time
 _GAP = 1024  # elements; a chunk of its own costs more than showing that many zeros
 
@@ -63,6 +66,17 @@ class TensorView:
         """Number of real elements."""
         count = self.tensor.numel()
         return 2 * count if self.tensor.is_complex() else count
+
+    @property
+    def memory(self) -> tuple[int, int, int] | None:
+        """Where float32 or float64 elements lie in one row (see `ArrayView`)."""
+        tensor = self.tensor
+        size = _BYTES.get(tensor.dtype)
+        plain = size and type(tensor) in _PLAIN and tensor.is_cpu and tensor.is_contiguous()
+        if not size or not plain or tensor.is_neg():
+            return None
+        address = tensor.data_ptr()
+        return (address, tensor.numel(), size) if address else None
 
     @property
     def flat(self) -> NDArray[np.floating[Any]] | None:
@@ -146,7 +160,13 @@ def real_shape(tensor: torch.Tensor) -> tuple[int, ...]:
 
 def _dtype_name(tensor: torch.Tensor) -> str:
     """Return the name of the element type: ``bfloat16``."""
-    return str(tensor.dtype).removeprefix("torch.")
+    return _name_of(tensor.dtype)
+
+
+@cache
+def _name_of(dtype: torch.dtype) -> str:
+    """Return the name of an element type."""
+    return str(dtype).removeprefix("torch.")
 
 
 def pieces(tensor: torch.Tensor, start: int, size: int) -> Iterator[tuple[int, torch.Tensor]]:
