@@ -31,6 +31,7 @@
 #define STEP_BITS 50
 #define SQUARE_BITS 46
 #define MAGIC 6755399441055744.0 /* 1.5 * 2**52 */
+#define MINUS (UINT64_C(1) << 63) /* the sign of a double */
 #define PLAIN 400 /* of exponents: squares within float64 */
 #define MOST (1 << 24) /* elements of 50 bits whose lanes fit into 64 */
 #define STRETCH 512 /* elements that are looked at one by one if the largest of them is large */
@@ -38,7 +39,6 @@
 #define BLOCK 2048 /* elements of which it is known whether the largest is among them */
 
 static uint32_t lane_signs[LANES]; /* bit j is set where row j has a minus */
-static uint64_t bit[64];
 
 static uint64_t
 word_of(uint64_t key, uint64_t index)
@@ -55,6 +55,14 @@ bits_of(double value)
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
+}
+
+static double
+value_of(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
 typedef struct {
@@ -99,7 +107,11 @@ typedef struct {
     int64_t squares_high, squares_low, steps_high, steps_low;
 } Sums;
 
-/* Add a run of elements within one word of signs and one row of lanes. */
+/* Add a run of elements within one word of signs and one row of lanes.
+ *
+ * The sign is turned before an element is rounded to steps, which rounds either sign alike. Sums
+ * modulo 2**64 keep the bias of each element until the run is at its end.
+ */
 #define DEFINE_RUN(NAME, REAL)                                                                     \
     static inline __attribute__((always_inline)) void NAME(                                        \
         const REAL *values, int count, uint64_t signs, int64_t *lanes, Sums *sums)                 \
@@ -109,12 +121,13 @@ typedef struct {
         uint64_t squares = 0, steps = 0;                                                           \
         for (int i = 0; i < count; i++) {                                                          \
             double wide = (double)values[i];                                                       \
-            uint64_t step = bits_of(wide + step_magic) - step_bias;                                \
-            uint64_t minus = (signs & bit[i]) ? ~(uint64_t)0 : 0;                                  \
-            steps += step;                                                                         \
-            lanes[i] += (int64_t)((step ^ minus) - minus);                                         \
-            squares += bits_of(wide * wide + square_magic) - square_bias;                          \
+            double turned = value_of(bits_of(wide) ^ (signs << (63 - i) & MINUS));                 \
+            lanes[i] += (int64_t)(bits_of(turned + step_magic) - step_bias);                       \
+            steps += bits_of(wide + step_magic);                                                   \
+            squares += bits_of(wide * wide + square_magic);                                        \
         }                                                                                          \
+        steps -= (uint64_t)count * step_bias;                                                      \
+        squares -= (uint64_t)count * square_bias;                                                  \
         sums->squares_low += (int64_t)(squares & UINT64_C(0xFFFFFFFF));                            \
         sums->squares_high += (int64_t)(squares >> 32);                                            \
         sums->steps_low += (int64_t)(steps & UINT64_C(0xFFFFFFFF));                                \
@@ -353,7 +366,6 @@ integers(PyObject *object, int flags, Py_buffer *view)
 static double
 survey(const Floats *floats, Survey *found)
 {
-    double peak;
     if (floats->itemsize == 4) {
         float narrow;
         uint32_t pattern;
@@ -363,8 +375,7 @@ survey(const Floats *floats, Survey *found)
         return (double)narrow;
     }
     survey_double(floats->values, floats->count, found);
-    memcpy(&peak, &found->peak, sizeof peak);
-    return peak;
+    return value_of(found->peak);
 }
 
 PyDoc_STRVAR(survey_doc, "survey(values)\n--\n\n"
@@ -623,9 +634,6 @@ static int
 execute(PyObject *module)
 {
     (void)module;
-    for (int i = 0; i < 64; i++) {
-        bit[i] = (uint64_t)1 << i;
-    }
     for (int row = 0; row < ROWS; row++) {
         uint64_t key = KEY ^ ((uint64_t)(row + 1) * UINT64_C(0xD1342543DE82EF95)), word = 0;
         for (int i = 0; i < LANES; i++) {

@@ -124,7 +124,7 @@ class Reduced(NamedTuple):
             zeros=self.zeros,
             nans=self.nans,
             infs=self.infs,
-            nonfinite=tuple([index_of(i, shape) for i in self.nonfinite]),
+            nonfinite=tuple([index_of(i, shape) for i in self.nonfinite]) if self.nonfinite else (),
             sketch=self.sketch if self.nans + self.infs == 0 else None,
             top=tuple([Element(index=index_of(i, shape), value=value) for i, value in kept]),
         )
