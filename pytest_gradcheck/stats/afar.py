@@ -17,7 +17,7 @@ from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.stats.fold import mean_of, norm_of
 from pytest_gradcheck.stats.largest import Largest
 from pytest_gradcheck.stats.project import sketch_of, sketch_values
-from pytest_gradcheck.stats.totals import Reduced, Survey, reduced
+from pytest_gradcheck.stats.totals import Reduced, reduced
 from pytest_gradcheck.stats.whole import exponent_of
 
 if TYPE_CHECKING:
@@ -72,22 +72,18 @@ def _taken(gathered: Gathered, largest: Largest) -> dict[int, Reduced]:
     largest.offer(gathered.top)
     for number, sums in gathered.sums.items():
         if sums.first is not None:
-            largest.keep(number, *sums.first)
+            largest.note(number, *sums.first)
     return {number: _reduced(sums) for number, sums in gathered.sums.items()}
 
 
 def _reduced(sums: Sums) -> Reduced:
     """Return what is known of one array."""
-    survey = Survey(sums.size, max_abs=sums.peak, zeros=sums.zeros)
-    survey.nans, survey.infs, survey.nonfinite = sums.nans, sums.infs, list(sums.nonfinite)
     exponent = exponent_of(sums.peak)
     norm = norm_of(sums.squares, exponent)
-    return Reduced(
-        survey=survey,
-        norm=norm,
-        mean=mean_of(sums.steps, sums.size, exponent),
-        sketch=sketch_of(norm, sketch_values(sums.lanes, exponent)),
-    )
+    mean = mean_of(sums.steps, sums.size, exponent)
+    sketch = sketch_of(norm, sketch_values(sums.lanes, exponent))
+    counts = sums.zeros, sums.nans, sums.infs
+    return Reduced(norm, mean, sketch, sums.peak, *counts, sums.nonfinite)
 
 
 def _trusted(place: Place) -> bool:

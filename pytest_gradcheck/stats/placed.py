@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pytest_gradcheck.point import CHUNK
+from pytest_gradcheck.records import Element
 from pytest_gradcheck.stats.afar import place_of
+from pytest_gradcheck.stats.largest import flat_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -59,14 +59,15 @@ def _placed(
     if not values:
         return parameter
     elements = [
-        replace(
-            element,
-            at=values[element.index],
-            where="" if label is None else label(parameter.name, element.index),
+        Element(
+            index=e.index,
+            value=e.value,
+            at=values[e.index],
+            where="" if label is None else label(parameter.name, e.index),
         )
-        if element.index in values
-        else element
-        for element in parameter.top
+        if e.index in values
+        else e
+        for e in parameter.top
     ]
     return replace(parameter, top=tuple(elements))
 
@@ -90,7 +91,7 @@ def _read(
 def _read_here(view: ArrayView, places: list[Index]) -> dict[Index, float]:
     """Return the values at some places; zero where no chunk covers one."""
     shape = view.shape
-    flat = {index: int(np.ravel_multi_index(index, shape)) if shape else 0 for index in places}
+    flat = {index: flat_of(index, shape) for index in places}
     found = dict.fromkeys(flat.values(), 0.0)
     last = max(found)
     for start, values in view.chunks(CHUNK):

@@ -15,7 +15,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from pytest_gradcheck.backends import objective
-from pytest_gradcheck.backends._torch import device
+from pytest_gradcheck.backends._torch import device, views
 from pytest_gradcheck.backends._torch.device import (
     TorchPlace,
     crossing,
@@ -52,7 +52,7 @@ def _untried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _afar(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the CPU for a device that has shown what it computes."""
-    monkeypatch.setattr(device, "_HERE", frozenset())
+    monkeypatch.setattr(views, "_HERE", frozenset())
     monkeypatch.setattr(afar, "_TRUSTED", {"cpu": True})
 
 
@@ -121,7 +121,7 @@ def both_ways(grads: Sequence[torch.Tensor], top: int = 20) -> tuple[GradientSta
     """Return statistics as reduced on a device and on the CPU."""
     here = stats_of(grads, top)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "_HERE", frozenset())
+        patch.setattr(views, "_HERE", frozenset())
         patch.setattr(afar, "_TRUSTED", {"cpu": True})
         patch.setattr(rows, "ROWS_AT_ONCE", 4)  # so that few elements cross many borders
         patch.setattr(fold, "_SETTLED", 2)
@@ -141,7 +141,7 @@ def test_a_tensor_of_many_pieces(dtype: torch.dtype) -> None:
     """What is read in several pieces must give the same bits, contiguous or not."""
     values = torch.randn(1200, 3000, generator=torch.Generator().manual_seed(0)).to(dtype)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "_HERE", frozenset())
+        patch.setattr(views, "_HERE", frozenset())
         patch.setattr(afar, "_TRUSTED", {"cpu": True})
         there = stats_of([values, values.T])
     assert there == stats_of([values, values.T])
@@ -209,7 +209,7 @@ def test_a_gradient_crosses_at_once(crossings: list[int], monkeypatch: pytest.Mo
     model, tokens = Predictor(), torch.randint(0, 256, (4, 33))
     measured = measure(objective(model, lambda: model(tokens)))
     assert len(crossings) == 3
-    monkeypatch.setattr(device, "_HERE", frozenset({"cpu"}))
+    monkeypatch.setattr(views, "_HERE", frozenset({"cpu"}))
     expected = measure(objective(model, lambda: model(tokens)))
     assert len(crossings) == 3
     assert (measured.native, measured.point) == (expected.native, expected.point)
@@ -250,7 +250,7 @@ def test_the_point_is_that_of_the_cpu(crossings: list[int]) -> None:
     there = point_stats(point, keep=False)
     assert len(crossings) == 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "_HERE", frozenset({"cpu"}))
+        patch.setattr(views, "_HERE", frozenset({"cpu"}))
         assert there == point_stats(point, keep=False)
 
 
@@ -303,7 +303,7 @@ def tensor_peak(action: Callable[[], object]) -> int:
 @pytest.fixture
 def _untried_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the CPU for a device of which nothing is known yet."""
-    monkeypatch.setattr(device, "_HERE", frozenset())
+    monkeypatch.setattr(views, "_HERE", frozenset())
 
 
 @pytest.mark.usefixtures("_untried_cpu")
@@ -364,7 +364,7 @@ def test_a_device_that_computes_otherwise_is_not_used(
     with pytest.warns(GradientDeviceWarning, match=rf"on 'cpu' are copied to the CPU.*{what}"):
         first = stats_of(grads)
     assert stats_of(grads) == first  # any further warning is an error
-    monkeypatch.setattr(device, "_HERE", frozenset({"cpu"}))
+    monkeypatch.setattr(views, "_HERE", frozenset({"cpu"}))
     assert stats_of(grads) == first
 
 
@@ -384,10 +384,15 @@ def out_of_memory(_: object) -> None:
     raise torch.OutOfMemoryError(msg)
 
 
-@pytest.mark.parametrize("kind", ["cpu", "meta", "mps"])
-def test_devices_that_are_left_out(kind: str) -> None:
-    """Where there is nothing to gain, or no float64, nothing is tried and nothing is said."""
-    tensor: Any = SimpleNamespace(device=torch.device(kind))
+@pytest.mark.parametrize("kind", ["cpu", "meta"])
+def test_what_lies_here_is_reduced_here(kind: str) -> None:
+    """Tensors on the CPU must not go the way of those on a device."""
+    assert TensorView(torch.ones(3, device=kind)).afar is None
+
+
+def test_a_device_without_float64_is_left_out() -> None:
+    """Where float64 cannot be had nothing is tried, and nothing is said (there is no mps here)."""
+    tensor: Any = SimpleNamespace(device=torch.device("mps"))
     assert place_of(tensor) is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,7 @@ from hypothesis import strategies as st
 from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.records import Evaluation
 from pytest_gradcheck.stats import kernels, once
-from pytest_gradcheck.stats.gradient import gradient_stats, parameter_stats
-from pytest_gradcheck.stats.largest import Largest
+from pytest_gradcheck.stats.gradient import gradient_stats, parameter_stats, point_stats
 from pytest_gradcheck.stats.sketch import sketch
 
 if TYPE_CHECKING:
@@ -95,23 +95,54 @@ def test_equal_elements_overflow_nothing() -> None:
     assert found == in_numpy(lambda: stats(values, 65_488))
 
 
-@given(values=arrays(), bar=st.sampled_from([0.0, 1e-3, 0.5, 0.5 + 1e-12, 3.0]))
-def test_elements_above_a_bar(values: NDArray[np.floating[Any]], bar: float) -> None:
-    """The same elements must be found by both, and none where there are too many."""
-    expected = np.flatnonzero(np.abs(values.astype(np.float64)) > bar).tolist()
-    for most in (0, 20, 256):
-        wanted = expected if len(expected) <= most else None
-        assert kernels.where_above(values, bar, most) == wanted
-        assert in_numpy(partial(kernels.where_above, values, bar, most)) == wanted
+@given(
+    values=arrays(),
+    bar=st.sampled_from([0.0, 1e-3, 0.5, 0.5 + 1e-12, 3.0]),
+    order=st.sampled_from(["as drawn", "rising", "falling", "rounded"]),
+)
+def test_the_largest_elements(values: NDArray[np.floating[Any]], bar: float, order: str) -> None:
+    """The largest must be found in order by both, of equal ones the first."""
+    if order == "rounded":
+        values = np.round(values)
+    elif order != "as drawn":
+        values = np.sort(values)[:: 1 if order == "rising" else -1].copy()
+    sizes = np.abs(values.astype(np.float64))
+    best = np.argsort(-sizes, kind="stable")
+    expected = [(i, float(values[i])) for i in best[sizes[best] > bar].tolist()]
+    for most in (1, 20, 256, 300):
+        assert kernels.top_of(values, bar, most) == expected[:most]
+        assert in_numpy(partial(kernels.top_of, values, bar, most)) == expected[:most]
 
 
 def test_the_largest_of_nearly_equal_elements() -> None:
     """Where halving does not tell the largest from the rest, sorting must."""
     values = np.full(3000, 1.0, dtype=np.float32)
     values[[7, 2000]] = np.nextafter(np.float32(1), np.float32(2))
-    largest = Largest(5)
-    largest.add(0, 0, values, float(values.max()))
-    assert [i for i, _ in largest.by_owner()[0]] == [7, 2000, 0, 1, 2]
+    for top_of in (kernels.top_of, lambda *args: in_numpy(partial(kernels.top_of, *args))):
+        assert [i for i, _ in top_of(values, 0.0, 5)] == [7, 2000, 0, 1, 2]
+
+
+@dataclass(frozen=True)
+class InMemory(NumpyView):
+    """Show where the elements of an array lie, as a backend may."""
+
+    @property
+    def memory(self) -> tuple[int, int, int]:
+        """Address, number and bytes of each."""
+        return self.array.ctypes.data, self.array.size, self.array.itemsize
+
+
+@given(
+    values=st.lists(arrays().filter(lambda a: a.dtype != np.float16), min_size=1, max_size=30),
+    top=st.sampled_from([0, 1, 5, 20, 300]),
+)
+def test_elements_read_where_they_lie(values: list[NDArray[np.floating[Any]]], top: int) -> None:
+    """Arrays that are told by their address must give what they give as arrays."""
+    shown = {str(i): NumpyView(v) for i, v in enumerate(values)}
+    told = {name: InMemory(view.array) for name, view in shown.items()}
+    expected = gradient_stats(Evaluation(value=0.0, grads=shown), shown, top=top)
+    assert gradient_stats(Evaluation(value=0.0, grads=told), told, top=top) == expected
+    assert point_stats(told, keep=False) == point_stats(shown, keep=False)
 
 
 def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +166,14 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
             "lanes of int64, not 40000",
         ),
         (lambda k: k.project(np.zeros(50), 0), "of 'd'"),
+        (lambda k: k.survey((0, 3, 4)), "3 elements of 4 bytes at 0"),
+        (lambda k: k.survey((64, -1, 4)), "-1 elements"),
+        (lambda k: k.survey((64, 3, 2)), "elements of 2 bytes at 64: wanted 4 or 8"),
+        (lambda k: k.survey((64, 3)), "exactly 3 arguments"),
+        (lambda k: k.top(np.ones(3), 0.0, 0), "0 of the largest: wanted 1 to 256"),
+        (lambda k: k.top(np.ones(3), 0.0, 257), "257 of the largest"),
+        (lambda k: k.reduce(np.ones(0), 1), "0 elements into 1 lanes"),
+        (lambda k: k.reduce(np.ones(50), 4094), "50 elements into 4094 lanes"),
         (
             lambda k: k.fold(np.zeros(2**24 + 1), 0, True, np.zeros(4093, np.int64), 1.0, 1.0),  # noqa: FBT003
             "16777217 elements into 4093 lanes: wanted at most 16777216",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Chunk", "SparseView", "TensorView", "pieces", "real_shape", "to_numpy", "view_of"]
 
 _IN_NUMPY = {torch.float16, torch.float32, torch.float64}
+_BYTES = {torch.float32: 4, torch.float64: 8}
+_PLAIN = {torch.Tensor, torch.nn.Parameter}  # a subclass may hold its elements as it likes
+_HERE = {"cpu", "meta"}  # types of devices whose tensors are here, or have no values
 _CROSSING = 2**22  # elements that are copied from an accelerator at a time
 _GAP = 1024  # elements; a chunk of its own costs more than showing that many zeros
 
@@ -65,8 +69,21 @@ class TensorView:
         return 2 * count if self.tensor.is_complex() else count
 
     @property
+    def memory(self) -> tuple[int, int, int] | None:
+        """Where float32 or float64 elements lie in one row (see `ArrayView`)."""
+        tensor = self.tensor
+        size = _BYTES.get(tensor.dtype)
+        plain = size and type(tensor) in _PLAIN and tensor.is_cpu and tensor.is_contiguous()
+        if not size or not plain or tensor.is_neg():
+            return None
+        address = tensor.data_ptr()
+        return (address, tensor.numel(), size) if address else None
+
+    @property
     def afar(self) -> Place | None:
         """Where the tensor is reduced, ``None`` where that is here."""
+        if self.tensor.device.type in _HERE:
+            return None
         from pytest_gradcheck.backends._torch.device import place_of
 
         return place_of(self.tensor)
@@ -153,7 +170,13 @@ def real_shape(tensor: torch.Tensor) -> tuple[int, ...]:
 
 def _dtype_name(tensor: torch.Tensor) -> str:
     """Return the name of the element type: ``bfloat16``."""
-    return str(tensor.dtype).removeprefix("torch.")
+    return _name_of(tensor.dtype)
+
+
+@cache
+def _name_of(dtype: torch.dtype) -> str:
+    """Return the name of an element type."""
+    return str(dtype).removeprefix("torch.")
 
 
 def pieces(tensor: torch.Tensor, start: int, size: int) -> Iterator[tuple[int, torch.Tensor]]:

@@ -40,15 +40,13 @@ __all__ = ["TorchPlace", "place_of"]
 
 _EXACT: Final = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _PAIRS: Final = {torch.complex32, torch.complex64, torch.complex128}
-_HERE: Final = {"cpu", "meta"}  # types of devices whose tensors are here, or have no values
 _AT_ONCE: Final = 2**24  # bytes of small tensors that come over together
 
 
 def place_of(tensor: torch.Tensor) -> TorchPlace | None:
-    """Return where a tensor can be reduced, ``None`` where that is the CPU."""
+    """Return where a tensor that lies elsewhere can be reduced, ``None`` where that is here."""
     plain = (
-        tensor.device.type not in _HERE
-        and _has_float64(tensor.device)
+        _has_float64(tensor.device)
         and type(tensor) in {torch.Tensor, torch.nn.Parameter}
         and tensor.layout is torch.strided
         and tensor.dtype in _EXACT | _PAIRS
