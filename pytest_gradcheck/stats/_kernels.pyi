@@ -18,3 +18,9 @@ def project(lanes: NDArray[np.int64], exponent: int, /) -> tuple[float, ...]: ..
 def reduce(
     values: NDArray[np.floating[Any]], width: int, /
 ) -> tuple[float, int, int, tuple[float, ...], int, int, int, int] | None: ...
+def products(
+    arrays: tuple[NDArray[np.floating[Any]] | tuple[int, int, int], ...],
+    scales: tuple[float, ...],
+    sums: NDArray[np.float64],
+    /,
+) -> None: ...
