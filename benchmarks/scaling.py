@@ -217,8 +217,8 @@ def exponent(rows: list[Row]) -> float:
 
 def fitting() -> int:
     """Return the largest power of ten, up to 1e9, whose gradient fits four times into memory."""
-    there: int = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(n for n in (10**k for k in range(1, 10)) if 16 * n <= there)
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return next(n for k in range(9, 0, -1) if 4 * 4 * (n := int(10**k)) <= there)
 
 
 def processor() -> str:
