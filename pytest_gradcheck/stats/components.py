@@ -30,6 +30,8 @@ def component_stats(components: Mapping[str, ComponentEvaluation]) -> tuple[Comp
     Args:
         components: by name; their gradients are read twice, window by window.
     """
+    if not components:
+        return ()
     parts: dict[str, dict[str, float]] = {}
     bad = {}
     for name, component in components.items():
