@@ -35,6 +35,8 @@ def component_stats(components: Mapping[str, ComponentEvaluation]) -> tuple[Comp
     Args:
         components: by name; their gradients are read twice, once for the largest elements.
     """
+    if not components:
+        return ()
     names = list(components)
     found = {
         parameter: _products(
