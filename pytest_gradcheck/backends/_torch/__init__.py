@@ -123,5 +123,4 @@ def objective(
 
 def _device(tensors: tuple[torch.Tensor, ...]) -> str:
     """Return where the parameters are: an accelerator if any of them is on one."""
-    kinds = dict.fromkeys(tensor.device.type for tensor in tensors)
-    return next((kind for kind in kinds if kind != "cpu"), "cpu")
+    return next((tensor.device.type for tensor in tensors if not tensor.is_cpu), "cpu")
