@@ -42,6 +42,7 @@ from pytest_gradcheck.records.objective import (
     Start,
 )
 from pytest_gradcheck.records.origin import Origin
+from pytest_gradcheck.records.place import Gathered, Place, Sums
 from pytest_gradcheck.records.replicates import (
     Estimate,
     ParameterReplicates,
@@ -76,6 +77,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Finding",
+    "Gathered",
     "GradientStats",
     "Healthy",
     "Jitter",
@@ -90,6 +92,7 @@ __all__ = [
     "Outcome",
     "ParameterReplicates",
     "ParameterStats",
+    "Place",
     "PointStats",
     "Precision",
     "Push",
@@ -102,6 +105,7 @@ __all__ = [
     "SeriesVerdict",
     "Sketch",
     "Start",
+    "Sums",
     "Table",
     "TierNoise",
     "Verdict",

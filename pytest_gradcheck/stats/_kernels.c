@@ -15,6 +15,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One copy of a loop for each generation of processors; the loader takes the best that runs. */
@@ -37,6 +38,8 @@
 #define STRETCH 512 /* elements that are looked at one by one if the largest of them is large */
 #define SHOWN 256 /* of the largest elements, at most */
 #define BLOCK 2048 /* elements of which it is known whether the largest is among them */
+#define TRACKS 16 /* running sums of an inner product: element i is in that of i % 16 */
+#define SPAN 512 /* elements of each of several arrays that are multiplied at a time */
 
 static uint32_t lane_signs[LANES]; /* bit j is set where row j has a minus */
 
@@ -630,6 +633,127 @@ py_reduce(PyObject *module, PyObject *args)
                          (long long)sums.steps_high, (long long)sums.steps_low);
 }
 
+/* Scale elements, with 0 for NaN and Inf, and fill up with 0. */
+#define DEFINE_SCALE(NAME, REAL, UINT, INFINITE)                                                   \
+    FAST static void NAME(const REAL *values, Py_ssize_t count, double scale, double *scaled)      \
+    {                                                                                              \
+        for (Py_ssize_t i = 0; i < count; i++) {                                                   \
+            UINT size;                                                                             \
+            memcpy(&size, values + i, sizeof size);                                                \
+            scaled[i] = (size & (((UINT)-1) >> 1)) < INFINITE ? (double)values[i] * scale : 0.0;   \
+        }                                                                                          \
+        for (Py_ssize_t i = count; i < SPAN; i++) {                                                \
+            scaled[i] = 0.0;                                                                       \
+        }                                                                                          \
+    }
+
+DEFINE_SCALE(scale_float, float, uint32_t, UINT32_C(0x7F800000))
+DEFINE_SCALE(scale_double, double, uint64_t, UINT64_C(0x7FF0000000000000))
+
+FAST static void
+multiply(const double *a, const double *b, Py_ssize_t count, double *sums)
+{
+    double tracks[TRACKS];
+    memcpy(tracks, sums, sizeof tracks);
+    for (Py_ssize_t first = 0; first < count; first += TRACKS) {
+        for (int i = 0; i < TRACKS; i++) {
+            tracks[i] += a[first + i] * b[first + i];
+        }
+    }
+    memcpy(sums, tracks, sizeof tracks);
+}
+
+/* Add to sums[(row * rows + column) * TRACKS], columns not before the row; room is for the spans. */
+static void
+products(const Floats *arrays, Py_ssize_t rows, const double *scales, double *room, double *sums)
+{
+    Py_ssize_t count = arrays[0].count;
+    for (Py_ssize_t first = 0; first < count; first += SPAN) {
+        Py_ssize_t here = count - first < SPAN ? count - first : SPAN;
+        for (Py_ssize_t row = 0; row < rows; row++) {
+            if (arrays[row].itemsize == 4) {
+                scale_float((const float *)arrays[row].values + first, here, scales[row],
+                            room + row * SPAN);
+            }
+            else {
+                scale_double((const double *)arrays[row].values + first, here, scales[row],
+                             room + row * SPAN);
+            }
+        }
+        for (Py_ssize_t row = 0; row < rows; row++) {
+            for (Py_ssize_t column = row; column < rows; column++) {
+                multiply(room + row * SPAN, room + column * SPAN, here,
+                         sums + (row * rows + column) * TRACKS);
+            }
+        }
+    }
+}
+
+/* Find as many arrays of one length, and a scale for each; return how many were found. */
+static Py_ssize_t
+arrays_of(PyObject *objects, PyObject *factors, Py_ssize_t rows, Floats *arrays, double *scales)
+{
+    for (Py_ssize_t row = 0; row < rows; row++) {
+        scales[row] = PyFloat_AsDouble(PyTuple_GetItem(factors, row));
+        if (PyErr_Occurred() || floats_of(PyTuple_GetItem(objects, row), &arrays[row]) < 0) {
+            return row;
+        }
+        if (arrays[row].count != arrays[0].count) {
+            PyErr_Format(PyExc_ValueError, "inner products of %zd and %zd elements",
+                         arrays[0].count, arrays[row].count);
+            return row + 1;
+        }
+    }
+    return rows;
+}
+
+PyDoc_STRVAR(products_doc, "products(arrays, scales, sums)\n--\n\n"
+             "Add the inner products of scaled arrays of one length to a flat array of float64.\n\n"
+             "Sixteen sums for each pair, that of a later array with an earlier one left out.");
+
+static PyObject *
+py_products(PyObject *module, PyObject *args)
+{
+    PyObject *objects, *factors, *target;
+    Py_buffer sums;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O!O", &PyTuple_Type, &objects, &PyTuple_Type, &factors,
+                          &target) ||
+        PyObject_GetBuffer(target, &sums, PyBUF_ND | PyBUF_FORMAT | PyBUF_WRITABLE) < 0) {
+        return NULL;
+    }
+    Py_ssize_t rows = PyTuple_Size(objects), found = 0;
+    Floats *arrays = calloc((size_t)rows + 1, sizeof *arrays);
+    double *room = malloc(((size_t)rows * (SPAN + 1) + 1) * sizeof *room);
+    double *scales = room + rows * SPAN;
+    if (arrays == NULL || room == NULL) {
+        PyErr_NoMemory();
+    }
+    else if (rows < 1 || PyTuple_Size(factors) != rows || strcmp(sums.format, "d") != 0 ||
+             sums.len != rows * rows * TRACKS * (Py_ssize_t)sizeof(double)) {
+        PyErr_Format(PyExc_ValueError, "%zd arrays, %zd scales and %zd bytes of '%s' for the sums",
+                     rows, PyTuple_Size(factors), sums.len, sums.format);
+    }
+    else {
+        found = arrays_of(objects, factors, rows, arrays, scales);
+        if (!PyErr_Occurred()) {
+            Py_BEGIN_ALLOW_THREADS
+            products(arrays, rows, scales, room, sums.buf);
+            Py_END_ALLOW_THREADS
+        }
+    }
+    for (Py_ssize_t row = 0; row < found; row++) {
+        PyBuffer_Release(&arrays[row].view);
+    }
+    free(arrays);
+    free(room);
+    PyBuffer_Release(&sums);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static int
 execute(PyObject *module)
 {
@@ -650,6 +774,7 @@ static PyMethodDef methods[] = {
     {"fold", py_fold, METH_VARARGS, fold_doc},
     {"project", py_project, METH_VARARGS, project_doc},
     {"reduce", py_reduce, METH_VARARGS, reduce_doc},
+    {"products", py_products, METH_VARARGS, products_doc},
     {NULL, NULL, 0, NULL},
 };
 

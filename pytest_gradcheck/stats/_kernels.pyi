@@ -24,3 +24,9 @@ def project(lanes: NDArray[np.int64], exponent: int, /) -> tuple[float, ...]: ..
 def reduce(
     values: NDArray[np.floating[Any]] | tuple[int, int, int], width: int, /
 ) -> tuple[float, int, int, int, float, tuple[float, ...], int, int] | None: ...
+def products(
+    arrays: tuple[NDArray[np.floating[Any]] | tuple[int, int, int], ...],
+    scales: tuple[float, ...],
+    sums: NDArray[np.float64],
+    /,
+) -> None: ...

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 try:
@@ -21,14 +23,27 @@ except ImportError:  # no compiler was at hand when the package was installed
 else:
     compiled = _kernels
 
-__all__ = ["BLOCK", "TOP", "Memory", "compiled", "fits", "peak_of", "top_of"]
+__all__ = [
+    "BLOCK",
+    "TOP",
+    "TRACKS",
+    "Memory",
+    "add_products",
+    "compiled",
+    "fits",
+    "peak_of",
+    "top_of",
+]
 
 BLOCK: Final = 2**24  # elements that compiled loops add up at a time
 TOP: Final = 256  # elements that they keep of the largest
+TRACKS: Final = 16
+"""Running sums of an inner product: the product of elements i is in that of i modulo 16."""
 
 Memory: TypeAlias = tuple[int, int, int]
 """Address, number and bytes of float32 or float64 elements, which stay there meanwhile."""
 
+_WINDOW: Final = 256 * TRACKS
 _FEW: Final = 256
 _HALVINGS: Final = 12
 _TYPES = {np.dtype(np.float32), np.dtype(np.float64)}
@@ -94,3 +109,35 @@ def _few_largest(sizes: NDArray[np.floating], wanted: int) -> NDArray[np.intp]:
     smallest = np.partition(sizes, -wanted)[-wanted]
     above, equal = np.flatnonzero(sizes > smallest), np.flatnonzero(sizes == smallest)
     return np.sort(np.concatenate([above, equal[: wanted - above.size]]))
+
+
+def add_products(
+    rows: Sequence[NDArray[np.floating] | Memory],
+    scales: Sequence[float],
+    sums: NDArray[np.float64],
+) -> None:
+    """Add the inner products of scaled arrays, NaN and Inf counted as 0.
+
+    Each sum is that of every sixteenth product in the order of the elements, so that an array gives
+    the same bits whole and in windows of a multiple of 16 elements.
+
+    Args:
+        rows: m arrays of equal length; or where they lie, with compiled loops.
+        scales: a power of two for each, which brings its largest element near 1.
+        sums: shape ``(m, m, TRACKS)``, to which is added where the first index is not larger.
+    """
+    if compiled is not None and all(isinstance(row, tuple) or fits(row) for row in rows):
+        compiled.products(tuple(rows), tuple(scales), sums.reshape(-1))
+        return
+    arrays = [row for row in rows if not isinstance(row, tuple)]
+    for first in range(0, arrays[0].size, _WINDOW):
+        last = min(first + _WINDOW, arrays[0].size)
+        table = np.zeros((len(arrays), -(-(last - first) // TRACKS) * TRACKS))
+        table[:, : last - first] = [row[first:last] for row in arrays]
+        table[~np.isfinite(table)] = 0.0
+        table *= np.asarray(scales)[:, None]
+        tracks = table.reshape(len(arrays), -1, TRACKS)
+        for i, one in enumerate(tracks):
+            found = one * tracks[i:]
+            found[:, 0] += sums[i, i:]  # as in the loops: to what there is, one by one
+            sums[i, i:] = np.add.reduce(found, axis=1)

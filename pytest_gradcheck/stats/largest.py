@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from pytest_gradcheck.stats.kernels import top_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -71,6 +73,14 @@ class Largest:
             return
         picked = top_of(values, bar, self.count)
         self._found += [(-abs(value), owner, start + i, value) for i, value in picked]
+        self._found.sort()
+        del self._found[self.count :]
+
+    def offer(self, found: Iterable[tuple[int, int, float]]) -> None:
+        """Look at elements that were looked for elsewhere: parameter, flat index and value."""
+        self._found += [
+            (-abs(value), owner, index, value) for owner, index, value in found if value
+        ]
         self._found.sort()
         del self._found[self.count :]
 

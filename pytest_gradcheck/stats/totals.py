@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from pytest_gradcheck.records import ArrayView, Element, ParameterStats, Sketch
-from pytest_gradcheck.stats.fold import Fold
+from pytest_gradcheck.stats.fold import GROUP, Fold
 from pytest_gradcheck.stats.kernels import peak_of
 from pytest_gradcheck.stats.largest import Largest, index_of
+from pytest_gradcheck.stats.project import finished
 from pytest_gradcheck.stats.signs import LANES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["CHUNK", "Reduced", "Survey", "folded"]
+__all__ = ["CHUNK", "NONFINITE_SHOWN", "Reduced", "Survey", "folded", "reduced"]
 
 CHUNK: Final = 16 * LANES
-NONFINITE_SHOWN = 5
+NONFINITE_SHOWN: Final = 5
 
 Chunk = tuple[int, "NDArray[np.floating]"]
 
@@ -128,6 +129,25 @@ class Reduced(NamedTuple):
             sketch=self.sketch if self.nans + self.infs == 0 else None,
             top=tuple([Element(index=index_of(i, shape), value=value) for i, value in kept]),
         )
+
+
+def reduced(
+    views: Sequence[tuple[int, ArrayView]], largest: Largest, chunk: int = CHUNK
+) -> Iterator[tuple[int, Reduced]]:
+    """Yield number and all else of arrays that are read chunk by chunk.
+
+    Args:
+        views: number and view of each.
+        largest: keeps the largest elements.
+        chunk: how many elements to read at a time.
+    """
+    for first in range(0, len(views), GROUP):
+        group = views[first : first + GROUP]
+        both = [folded(view, owner=i, largest=largest, chunk=chunk) for i, view in group]
+        sketches = finished([fold for _, fold in both])
+        for (i, _), (survey, fold), sketch in zip(group, both, sketches, strict=True):
+            norm = sketch.norm if sketch else fold.norm()
+            yield i, survey.reduced(norm, fold.mean(), sketch)
 
 
 def without_nonfinite(values: NDArray[np.floating]) -> NDArray[np.floating]:

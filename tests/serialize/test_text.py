@@ -339,6 +339,14 @@ def test_a_newer_format_asks_for_a_newer_version() -> None:
                 "as after a change by hand or a merge of two versions)"
             ),
         ),
+        (
+            lambda e: e.update(facts={"rate": {"float": "nan"}}),
+            f"is damaged at {KEY!r} (facts is {{'rate': {{'float': 'nan'}}}})",
+        ),
+        (
+            lambda e: e["parameters"]["encoder.bias"].update(allowance=[True]),
+            f"is damaged (Baseline.entries.{KEY}.parameters.encoder.bias.allowance.0: expected",
+        ),
         (lambda e: e.update(exact="A"), f"is damaged at {KEY!r} (not base64 of finite float64"),
         (lambda e: e.update(exact=""), f"is damaged at {KEY!r} (packed numbers are missing)"),
         (

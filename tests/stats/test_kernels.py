@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -188,3 +189,46 @@ def test_arrays_of_another_kind_are_refused(call: Callable[[Any], object], messa
     """Nothing may be read or written that is not what the loops take it for."""
     with pytest.raises((TypeError, ValueError), match=message):
         call(kernels.compiled)
+
+
+@given(
+    rows=st.lists(arrays(), min_size=1, max_size=5),
+    bad=st.sampled_from([None, math.nan, math.inf, -math.inf]),
+    cut=st.sampled_from([16, 4096, 65_536]),
+)
+def test_inner_products_are_the_same_bits(
+    rows: list[NDArray[np.floating[Any]]], bad: float | None, cut: int
+) -> None:
+    """Sums of products must be equal exactly, of whole arrays and of their windows alike."""
+    size = min(row.size for row in rows)
+    wide = [row[:size].astype(np.float64 if row.dtype == np.float16 else row.dtype) for row in rows]
+    if bad is not None:
+        wide[0][size // 2] = bad
+    scales = [2.0**-i for i in range(len(wide))]
+
+    def sums(window: int) -> NDArray[np.float64]:
+        found = np.zeros((len(wide), len(wide), kernels.TRACKS))
+        for first in range(0, size, window):
+            kernels.add_products([row[first : first + window] for row in wide], scales, found)
+        return found
+
+    whole = sums(size)
+    assert np.array_equal(whole, in_numpy(lambda: sums(size)))
+    assert np.array_equal(whole, sums(cut))
+    clean = np.where(np.isfinite(wide), wide, 0.0) * np.array(scales)[:, None]
+    for i, j in combinations_with_replacement(range(len(wide)), 2):
+        products = clean[i] * clean[j]
+        error = 1e-12 * math.fsum(abs(products)) + 1e-300
+        assert math.fsum(whole[i, j]) == pytest.approx(math.fsum(products), rel=0, abs=error)
+
+
+def test_inner_products_of_arrays_that_do_not_fit_are_refused() -> None:
+    """Arrays of two lengths, and sums of the wrong size, must be named, and nothing added."""
+    two, three, sums = np.ones(2), np.ones(3), np.zeros(4 * kernels.TRACKS)
+    with pytest.raises(ValueError, match="inner products of 2 and 3 elements"):
+        kernels.compiled.products((two, three), (1.0, 1.0), sums)
+    with pytest.raises(ValueError, match="3 arrays, 2 scales and 512 bytes of 'd'"):
+        kernels.compiled.products((two, two, two), (1.0, 1.0), sums)
+    with pytest.raises(TypeError, match="flat array of float32 or float64"):
+        kernels.compiled.products((two, np.ones((2, 1))), (1.0, 1.0), sums)
+    assert not sums.any()

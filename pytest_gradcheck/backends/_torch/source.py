@@ -17,6 +17,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from pytest_gradcheck.backends import select
+from pytest_gradcheck.backends._torch.flattened import check_not_flattened
 from pytest_gradcheck.backends._torch.places import named_in, named_parameters, places, unwrapped
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 
@@ -61,7 +62,7 @@ def read(source: object, *, wrt: tuple[str, ...] | None, name: str | None) -> So
         name: what messages call it; the class of the module by default.
 
     Raises:
-        UsageError: a parameter cannot be differentiated, or none is left.
+        UsageError: a parameter cannot be differentiated, or none is left; or they are flattened.
     """
     label = name or _default_label(source)
     module = source if isinstance(source, torch.nn.Module) else None
@@ -69,6 +70,7 @@ def read(source: object, *, wrt: tuple[str, ...] | None, name: str | None) -> So
     modules = {id(m): m for _, m in where}
     if module is not None and id(module) not in modules:
         modules = {id(m): m for m in module.modules()}
+    check_not_flattened(modules.values(), label)
     aliases: dict[str, list[str]] = {}
     first: dict[int, str] = {}
     tensors: dict[str, torch.Tensor] = {}
