@@ -26,8 +26,8 @@ def check_not_flattened(modules: Iterable[torch.nn.Module], label: str) -> None:
         UsageError: one is; the message says what to use.
     """
     library = sys.modules.get("torch.distributed.fsdp")  # not imported unless the user did
-    kind: Any = getattr(library, "FullyShardedDataParallel", ())
-    for module in modules:
+    kind: Any = getattr(library, "FullyShardedDataParallel", None)
+    for module in modules if kind else ():
         if isinstance(module, kind):
             msg = (
                 f"'{label}': a {type(module.module).__name__} is wrapped in "

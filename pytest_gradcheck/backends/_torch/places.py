@@ -59,7 +59,7 @@ def named_parameters(where: Sequence[Place]) -> Iterable[tuple[str, torch.Tensor
     _, module = where[0]
     if getattr(module.named_parameters, "__func__", None) is torch.nn.Module.named_parameters:
         return named_in(where, "_parameters")
-    # FullyShardedDataParallel, for one, hides its own part of the names.
+    # A class of its own mind: a wrapper, for one, that hides its part of the names.
     return [
         (".".join(part for part in key.split(".") if part != _COMPILED), tensor)
         for key, tensor in module.named_parameters(remove_duplicate=False)

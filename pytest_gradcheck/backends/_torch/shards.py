@@ -27,8 +27,8 @@ _SHORT = 4096  # elements; shorter runs are shown together, with zeros between t
 
 def is_sharded(tensor: object) -> bool:
     """Return whether this is a ``DTensor``."""
-    module = sys.modules.get("torch.distributed.tensor")
-    return module is not None and isinstance(tensor, module.DTensor)
+    kind = getattr(sys.modules.get("torch.distributed.tensor"), "DTensor", None)  # since torch 2.5
+    return kind is not None and isinstance(tensor, kind)
 
 
 def local(tensor: Any) -> torch.Tensor:  # noqa: ANN401 - a DTensor, which is not imported here

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Source", "read"]
 
 _SHOWN = 5
+_OLD_SHARDS = "torch.distributed._tensor"  # where torch 2.4 keeps its DTensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,13 @@ def read(source: object, *, wrt: tuple[str, ...] | None, name: str | None) -> So
         aliases.setdefault(canonical, [])
         if key not in {canonical, *aliases[canonical]}:
             aliases[canonical].append(key)
+    if any(kind.__module__.startswith(_OLD_SHARDS) for kind in set(map(type, tensors.values()))):
+        msg = (
+            f"'{label}' has parameters that are a DTensor of torch {torch.__version__}; gradcheck "
+        )
+        raise UsageError(
+            msg + "reads those of torch 2.5 and later: update torch, or leave them whole"
+        )
     for key, tensor in tensors.items():
         _check(key, tensor, label)
     trainable = [key for key, tensor in tensors.items() if tensor.requires_grad]
