@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_gradcheck.reporters.story import cause_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_gradcheck.drift.usage import Usage
     from pytest_gradcheck.reporters import ReportEntry
@@ -49,7 +49,7 @@ class Row:
     seconds: float
 
 
-def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
+def row(number: int, entry: ReportEntry, used: Usage) -> Row:
     """Return the line of one call.
 
     Args:
@@ -70,7 +70,7 @@ def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
         backend=verdict.measurement.backend if verdict else "",
         cause=cause_of(entry),
         norm=m.norm if m else None,
-        used=max((one.share for one in used.values()), default=None),
+        used=max(used.share, default=None),
         parameters=len(m.native.parameters) if m else None,
         seconds=entry.seconds,
     )

@@ -36,7 +36,7 @@ def page(report: Report, *, top: int) -> str:
     layouts = Layouts()
     rows, contents = [], []
     for number, entry in enumerate(report.entries):
-        used = used_by(entry.gradients) if entry.gradients else {}
+        used = used_by(entry.gradients)
         contents.append(call_content(entry, used, layouts, machine=report.environment, top=top))
         rows.append(row(number, entry, used))
     style, script = _asset("page.css"), _script()

@@ -11,13 +11,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
-import pytest
-
 from pytest_gradcheck.records import CheckResult, Healthy, Metric, Series
 from pytest_gradcheck.reporters import Report, ReportEntry
 from pytest_gradcheck.reporters.html import html_text
 from pytest_gradcheck.reporters.html.figures import line, strip
-from pytest_gradcheck.reporters.html.packing import column, packed, rounded
 from pytest_gradcheck.reporters.html.series_figures import series_figures
 from pytest_gradcheck.series.judge import judge_series
 from pytest_gradcheck.series.rules import Rule
@@ -140,22 +137,6 @@ def test_many_parameters_stay_small() -> None:
     """A call of a hundred parameters must take less than 4 kB of a page."""
     few, many = (len(html_text(Report(entries=(large(100),) * n))) for n in (1, 33))
     assert (many - few) / 32 < 4096
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(1.0, 1), (math.nan, "nan"), (-math.inf, "-inf"), (None, None), (1 / 3, 0.333), (7, 7)],
-)
-def test_numbers_are_short_and_never_break_json(value: float | None, expected: object) -> None:
-    """Every number must survive JSON, at the digits that are shown."""
-    assert unpacked(packed(rounded(value, 3))) == expected
-
-
-def test_a_column_of_equal_numbers_is_one_number() -> None:
-    """What is the same for all must be said once."""
-    assert column([0.0, 0.0], 3) == 0.0
-    assert column([1.23456, math.nan], 3) == [1.23, "nan"]
-    assert column([], 3) == []
 
 
 def test_long_series_are_thinned_and_keep_their_end() -> None:
