@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_gradcheck.reporters.causes import together
 from pytest_gradcheck.reporters.story import cause_of
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_gradcheck.drift.usage import Usage
     from pytest_gradcheck.reporters import ReportEntry
 
-__all__ = ["Row", "choices", "row"]
+__all__ = ["Row", "choices", "row", "shared"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,12 @@ def row(number: int, entry: ReportEntry, used: Usage) -> Row:
         parameters=len(m.native.parameters) if m else None,
         seconds=entry.seconds,
     )
+
+
+def shared(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return the causes that several calls which drifted have, with these calls."""
+    groups = together([one for one in rows if "drifted" in one.states], lambda one: one.cause)
+    return {cause: calls for cause, calls in groups if len(calls) > 1}
 
 
 def choices(values: Iterable[str]) -> Sequence[tuple[str, int]]:

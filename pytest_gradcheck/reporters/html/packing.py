@@ -6,6 +6,7 @@ The page's script reads it with ``DecompressionStream("deflate")`` and ``JSON.pa
 from __future__ import annotations
 
 import base64
+import json
 import math
 import secrets
 import zlib
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Ready", "column", "packed", "rounded", "texts"]
 
 _PLACE = f"<{secrets.token_hex(16)}>"  # that nobody's names hold
+_LARGEST = "e+308"  # where a number may round to one that there is not
 _LEVEL = 6  # 5 takes two thirds of the time and makes a fiftieth more, 9 saves a hundredth
 
 
@@ -56,6 +58,8 @@ def rounded(value: float | None, digits: int = 7) -> float | int | str | None:
     if not math.isfinite(value):
         return repr(float(value))
     short = float(f"{value:.{digits}g}")
+    if math.isinf(short):  # rounded up beyond all floats
+        return value
     return int(short) if short.is_integer() and abs(short) < 1e15 else short  # noqa: PLR2004 - exact in float64
 
 
@@ -63,17 +67,15 @@ def texts(values: Sequence[float | None], digits: int) -> list[str]:
     """Return numbers at a few significant digits, each as JSON; see `rounded`."""
     plain = set(map(type, values)) == {float} and math.isfinite(sum(cast("Any", values)))
     if plain:  # all at once takes a third of the time
-        return (f"%.{digits}g," * len(values) % tuple(values)).split(",")[:-1]
+        text = f"%.{digits}g," * len(values) % tuple(values)
+        if _LARGEST not in text:
+            return text.split(",")[:-1]
     return [_json(value, digits) for value in values]
 
 
 def _json(value: float | None, digits: int) -> str:
     """Return one number as JSON."""
-    if value is None:
-        return "null"
-    if isinstance(value, int):
-        return str(value)
-    return f"{value:.{digits}g}" if math.isfinite(value) else f'"{float(value)!r}"'
+    return str(value) if type(value) is int else json.dumps(rounded(value, digits))
 
 
 def column(numbers: Sequence[str]) -> Ready:

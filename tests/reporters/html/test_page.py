@@ -181,3 +181,17 @@ def test_a_training_run_shows_what_failed_first() -> None:
     assert figures[0]["bands"] == [["norm, healthy max", 0, 10]]
     parts = replace(series, metrics=tuple(metrics[3:]))
     assert [one["title"] for one in series_figures(judge_series(parts, ()))] == ["component.kl"]
+
+
+def test_a_cause_that_calls_share_stands_there_once() -> None:
+    """A shared cause must be one block with links; its rows point there, and can be searched."""
+    every = [replace(odd(), node_id=f"a.py::test[{i}]") for i in range(6)]
+    body = html_text(Report(entries=(*every, broken()))).partition("<script>")[0]
+    block = body[body.index('class="shared"') : body.index("<noscript>")]
+    assert re.findall("href=.(#call-[0-9]+)", block) == ["#call-0", "#call-1", "#call-2"]
+    assert "6 calls: &lt;script&gt;window.broken = 1&lt;/script&gt;: sign flipped" in block
+    assert "and 3 more" in block
+    assert body.count('<span class="path">shared cause 1</span>') == 6
+    assert body.count('<span class="cause" hidden>') == 6
+    assert body.count('<span class="cause">') == 1
+    assert 'class="shared"' not in html_text(report()).partition("<script>")[0]
