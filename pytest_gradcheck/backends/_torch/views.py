@@ -28,6 +28,7 @@ __all__ = ["Chunk", "SparseView", "TensorView", "pieces", "real_shape", "to_nump
 _IN_NUMPY = {torch.float16, torch.float32, torch.float64}
 _BYTES = {torch.float32: 4, torch.float64: 8}
 _PLAIN = {torch.Tensor, torch.nn.Parameter}  # a subclass may hold its elements as it likes
+_HERE = {"cpu", "meta"}  # types of devices whose tensors are here, or have no values
 _CROSSING = 2**22  # elements that are copied from an accelerator at a time
 _GAP = 1024  # elements; a chunk of its own costs more than showing that many zeros
 
@@ -81,7 +82,7 @@ class TensorView:
     @property
     def afar(self) -> Place | None:
         """Where the tensor is reduced, ``None`` where that is here."""
-        if self.tensor.is_cpu or self.tensor.is_meta:
+        if self.tensor.device.type in _HERE:
             return None
         from pytest_gradcheck.backends._torch.device import place_of
 
