@@ -112,12 +112,11 @@ def _findings(
     rows = [(f, _CHANGE.fullmatch(f.text)) for f in result.findings]
     changed = [(f, row) for f, row in rows if row is not None]
     ordered = _ordered(result, parameters)
+    told = list(result.findings)
     if changed and result.reason == "drift":
         first = result.findings[0] if ordered else None
         yield from _changes(result.check, changed, first, 0 if whole else width)
-    else:
-        changed, ordered = [], ordered and not changed
-    told = [f for f, _ in rows if f not in [one for one, _ in changed]]
+        told = [f for f, row in rows if row is None]
     label = result.reason if result.reason in _REASONS else result.check
     most = max(LEAST_NAME, width - len(label) - _TEXT)
     names = [f.subject if whole else shortened(f.subject, most) for f in told]

@@ -29,6 +29,7 @@ ALLOWED = {
     "hypothesis": ("strategies.py",),
     "jinja2": ("reporters/html/",),
     "markupsafe": ("reporters/html/",),
+    "orjson": ("reporters/encoding.py",),
     "pytest": PYTEST_LAYER,
     "_pytest": PYTEST_LAYER,
     "xdist": ("session/xdist.py",),

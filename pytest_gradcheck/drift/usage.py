@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,43 +9,45 @@ import numpy as np
 
 from pytest_gradcheck.drift.allowance import NUMERICALLY_ZERO
 from pytest_gradcheck.drift.tier import tiers
+from pytest_gradcheck.stats.matrix import matrix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from pytest_gradcheck.drift.tier import Tier
     from pytest_gradcheck.records import Measurement, ParameterStats
 
-__all__ = ["Usage", "usages"]
+    _Pair = tuple[ParameterStats, ParameterStats]  # now, and then
+
+__all__ = ["Usage", "usage"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Hold how far one parameter's gradient is from its baseline, where it is farthest.
+    """Hold how far gradients are from their baseline, each in the precision where it is farthest.
 
     Attributes:
-        precision: in which that is: ``float64`` or ``native``.
+        names: of the parameters that can be compared.
+        precision: in which each is farthest: ``float64`` or ``native``.
         observed, allowed: distances, relative to the size of the gradient (`scale`).
         cosine: with the baseline; ``nan`` where one of the two is zero.
+        share: the part of the allowance that is used; above 1 the parameter drifted.
     """
 
-    precision: str
-    observed: float
-    allowed: float
-    cosine: float
-
-    @property
-    def share(self) -> float:
-        """The part of the allowance that is used; above 1 the parameter drifted."""
-        if self.allowed > 0:
-            return self.observed / self.allowed
-        return math.inf if self.observed > 0 else 0.0
+    names: tuple[str, ...] = ()
+    precision: tuple[str, ...] = ()
+    observed: tuple[float, ...] = ()
+    allowed: tuple[float, ...] = ()
+    cosine: tuple[float, ...] = ()
+    share: tuple[float, ...] = ()
 
 
-def usages(
+def usage(
     measurement: Measurement, baseline: Measurement, *, min_drift: float | None = None
-) -> dict[str, Usage]:
-    """Return what each parameter used of its allowance, by name.
+) -> Usage:
+    """Return what each parameter used of its allowance.
 
     Args:
         measurement: what the gradient is now.
@@ -56,56 +57,82 @@ def usages(
     Returns:
         The parameters that can be compared: in both measurements, of one shape, finite, connected.
     """
-    found: dict[str, tuple[float, tuple[str, float, float, float]]] = {}
+    pairs: list[_Pair] = []
+    labels: list[str] = []
+    allowances: list[float] = []
+    least: list[float] = []
     for tier in tiers(measurement, baseline, min_drift):
-        old = {p.name: p for p in tier.was.parameters}
-        pairs = [(p, old[p.name]) for p in tier.now.parameters if p.name in old]
-        fit = [(now, was) for now, was in pairs if _comparable(now, was)]
-        for (now, _), share, *numbers in zip(fit, *_used(tier, fit), strict=True):
-            if now.name not in found or share > found[now.name][0]:
-                found[now.name] = share, (tier.label, *numbers)
-    return {
-        name: Usage(precision=label, observed=observed, allowed=allowed, cosine=cosine)
-        for name, (_, (label, observed, allowed, cosine)) in found.items()
-    }
+        fit = _comparable(tier)
+        pairs += fit
+        labels += [tier.label] * len(fit)
+        allowances += [max(tier.allowed.get(now.name, 0.0), tier.min_drift) for now, _ in fit]
+        least += [NUMERICALLY_ZERO * tier.was.norm] * len(fit)
+    share, observed, allowed, cosine = _used(pairs, np.array(allowances), np.array(least)).tolist()
+    worst: dict[str, int] = {}
+    for i, (now, _) in enumerate(pairs):
+        before = worst.setdefault(now.name, i)
+        if share[i] > share[before]:
+            worst[now.name] = i
+    rows = list(worst.values())
+    return Usage(
+        names=tuple(worst),
+        precision=tuple([labels[i] for i in rows]),
+        observed=tuple([observed[i] for i in rows]),
+        allowed=tuple([allowed[i] for i in rows]),
+        cosine=tuple([cosine[i] for i in rows]),
+        share=tuple([share[i] for i in rows]),
+    )
 
 
-def _comparable(now: ParameterStats, was: ParameterStats) -> bool:
-    """Return whether two gradients can be held against each other."""
-    return now.sketch is not None and was.sketch is not None and now.shape == was.shape
+def _comparable(tier: Tier) -> list[_Pair]:
+    """Return the gradients that can be held against each other, now and then."""
+    old = {p.name: p for p in tier.was.parameters}
+    pairs = [(p, old[p.name]) for p in tier.now.parameters if p.name in old]
+    return [
+        (now, was)
+        for now, was in pairs
+        if now.sketch is not None and was.sketch is not None and now.shape == was.shape
+    ]
 
 
-def _distances(pairs: Sequence[tuple[ParameterStats, ParameterStats]]) -> list[float]:
+def _distances(pairs: Sequence[_Pair]) -> NDArray[np.float64]:
     """Return the distance of each pair, as `stats.sketch.distance`, those of one length at once."""
-    found = [0.0] * len(pairs)
+    found = np.zeros(len(pairs))
     lengths: dict[int, list[int]] = {}
     for i, (now, _) in enumerate(pairs):
         lengths.setdefault(len(now.sketch.values) if now.sketch else 0, []).append(i)
-    for rows in lengths.values():
-        sides = [[pairs[i][side].sketch for i in rows] for side in (0, 1)]
-        values = [np.array([s.values for s in side if s], dtype=np.float64) for side in sides]
-        norms = [np.array([s.norm for s in side if s], dtype=np.float64) for side in sides]
+    for length, rows in lengths.items():
+        sides = [[s for i in rows if (s := pairs[i][side].sketch)] for side in (0, 1)]
+        values = [matrix([s.values for s in side], length) for side in sides]
+        norms = [np.array([s.norm for s in side], dtype=np.float64) for side in sides]
         both = (norms[0] > 0) & (norms[1] > 0)
         a, b = (np.where(both, norm, 1.0) for norm in norms)
-        turn = np.linalg.norm(values[0] / a[:, None] - values[1] / b[:, None], axis=1)
+        apart = values[0] / a[:, None] - values[1] / b[:, None]
+        turn = np.sqrt((apart * apart).sum(axis=1))
         turned = np.where(both, np.sqrt(a) * np.sqrt(b) * turn, 0.0)
-        for i, far in zip(rows, np.hypot(norms[0] - norms[1], turned).tolist(), strict=True):
-            found[i] = far
+        found[rows] = np.hypot(norms[0] - norms[1], turned)
     return found
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a change beyond all floats is infinitely large
-def _used(tier: Tier, pairs: Sequence[tuple[ParameterStats, ParameterStats]]) -> list[list[float]]:
-    """Return share, observed, allowed and cosine of each pair in one precision."""
-    far, least = np.array(_distances(pairs)), NUMERICALLY_ZERO * tier.was.norm
+def _used(
+    pairs: Sequence[_Pair], allowances: NDArray[np.float64], least: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return share, observed, allowed and cosine of each pair, as rows.
+
+    Args:
+        pairs: gradients, each of shape ``(n,)``, now and then.
+        allowances: of each pair, relative.
+        least: size below which each is numerically zero.
+    """
+    far = _distances(pairs)
     now, was = (np.array([pair[side].norm for pair in pairs]) for side in (0, 1))
-    allowed = np.array([tier.allowed.get(p.name, 0.0) for p, _ in pairs])
     size = np.maximum(was, least)  # as `scale` has it
     unit, both = np.where(size > 0, size, 1.0), (now > 0) & (was > 0)
-    observed, allowed = far / unit, np.maximum(allowed, tier.min_drift) * (size / unit)
+    observed, allowed = far / unit, allowances * (size / unit)
     a, b = (np.where(both, norm, 1.0) for norm in (now, was))
     turn = (far + (now - was)) * (far - (now - was)) / a / b  # by the law of cosines
-    cosine = np.where(both, np.clip(1.0 - turn / 2.0, -1.0, 1.0), np.nan)
+    cosine = np.where(both, np.minimum(np.maximum(1.0 - turn / 2.0, -1.0), 1.0), np.nan)
     share = np.where(observed > 0, np.inf, 0.0)
     np.divide(observed, allowed, out=share, where=allowed > 0)
-    return [column.tolist() for column in (share, observed, allowed, cosine)]
+    return np.stack([share, observed, allowed, cosine])

@@ -13,13 +13,12 @@ Requirements:
 from __future__ import annotations
 
 from pytest_gradcheck.records.collective import Collective
+from pytest_gradcheck.records.component import ComponentStats, Push
 from pytest_gradcheck.records.gradient import (
-    ComponentStats,
     Disagreement,
     Element,
     GradientStats,
     ParameterStats,
-    Push,
     Sketch,
 )
 from pytest_gradcheck.records.measurement import (

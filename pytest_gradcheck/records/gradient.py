@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from functools import cached_property
 
+from pytest_gradcheck.records.component import ComponentStats
+
 __all__ = [
-    "ComponentStats",
     "Disagreement",
     "Element",
     "GradientStats",
     "ParameterStats",
-    "Push",
     "Sketch",
 ]
 
@@ -104,64 +105,6 @@ class ParameterStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Push:
-    """Hold how hard one component pushes one parameter.
-
-    Attributes:
-        parameter: its name.
-        norm: L2 norm of the component's gradient in it (finite elements).
-        share: ``norm`` divided by the sum of all components' norms in the parameter.
-    """
-
-    parameter: str
-    norm: float
-    share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentStats:
-    """Hold one component: its value, the norm of its gradient, its share, its cosines.
-
-    ``components["y"]["mu"]`` is how hard the component ``y`` pushes the parameter ``mu``.
-
-    Attributes:
-        name: as the loss mapping or the model names it.
-        value: of the term.
-        norm: L2 norm of its gradient over all parameters (finite elements).
-        share: ``norm`` divided by the sum of all components' norms.
-        finite: whether value and gradient are free of NaN and Inf.
-        cosines: with each component, in order, itself included; 0 where one has no gradient.
-        nonfinite: the parameters in whose gradient the component has NaN or Inf.
-        pushes: by parameter, those that the component does not depend on left out; a baseline
-            keeps none.
-    """
-
-    name: str
-    value: float
-    norm: float
-    share: float
-    finite: bool = True
-    cosines: tuple[float, ...] = ()
-    nonfinite: tuple[str, ...] = ()
-    pushes: tuple[Push, ...] = ()
-
-    def __getitem__(self, name: str) -> Push:
-        """Return how hard the component pushes one parameter.
-
-        Raises:
-            KeyError: the component does not depend on it; the message lists those it depends on.
-        """
-        for push in self.pushes:
-            if push.parameter == name:
-                return push
-        known = ", ".join(push.parameter for push in self.pushes) or "none"
-        msg = (
-            f"component {self.name!r} does not depend on a parameter {name!r}; it does on: {known}"
-        )
-        raise KeyError(msg)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
     """Hold what one rank of a distributed run has that the others do not.
 
@@ -193,34 +136,52 @@ class GradientStats:
     @cached_property
     def norm(self) -> float:
         """Global L2 norm over the finite elements."""
-        return math.hypot(*(p.norm for p in self.parameters))
+        return math.hypot(*[p.norm for p in self.parameters])
 
     @cached_property
     def max_abs(self) -> float:
         """Largest absolute finite element."""
-        return max((p.max_abs for p in self.parameters), default=0.0)
+        return max([p.max_abs for p in self.parameters], default=0.0)
 
     @cached_property
+    def _sizes(self) -> list[int]:
+        """Number of elements of each parameter."""
+        return [math.prod(p.shape) for p in self.parameters]
+
+    @property
     def size(self) -> int:
         """Number of elements."""
-        return sum(p.size for p in self.parameters)
+        return sum(self._sizes)
+
+    @cached_property
+    def zeros(self) -> int:
+        """Number of elements that are exactly zero."""
+        return sum([p.zeros for p in self.parameters])
 
     @cached_property
     def nans(self) -> int:
         """Number of NaN elements."""
-        return sum(p.nans for p in self.parameters)
+        return sum([p.nans for p in self.parameters])
 
     @cached_property
     def infs(self) -> int:
         """Number of infinite elements."""
-        return sum(p.infs for p in self.parameters)
+        return sum([p.infs for p in self.parameters])
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean over the finite elements."""
+        both = zip(self._sizes, self.parameters, strict=True)
+        finite = [size - p.nans - p.infs for size, p in both]
+        total: float = sum(map(operator.mul, [p.mean for p in self.parameters], finite))
+        return total / max(sum(finite), 1)
 
     @cached_property
     def finite(self) -> bool:
         """Whether value, components and every element are finite."""
         return (
             math.isfinite(self.value)
-            and all(p.finite for p in self.parameters)
+            and not (self.nans or self.infs)
             and all(c.finite for c in self.components)
         )
 

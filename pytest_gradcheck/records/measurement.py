@@ -6,16 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from pytest_gradcheck.records.gradient import (
-    ComponentStats,
-    GradientStats,
-    ParameterStats,
-    Sketch,
-)
+from pytest_gradcheck.records.gradient import GradientStats, ParameterStats, Sketch
 from pytest_gradcheck.records.objective import Precision, Scalar
 from pytest_gradcheck.records.origin import Origin
 from pytest_gradcheck.records.replicates import Replicates
+
+if TYPE_CHECKING:
+    from pytest_gradcheck.records.component import ComponentStats
 
 __all__ = [
     "POINT_STORED",

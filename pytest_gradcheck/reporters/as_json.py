@@ -2,64 +2,66 @@
 
 from __future__ import annotations
 
-import json
-import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_gradcheck.reporters.content import entry_content, run_content
+from pytest_gradcheck.reporters.content import RECORDS, entry_content, run_content
+from pytest_gradcheck.reporters.encoding import compact, without_nonfinite
 from pytest_gradcheck.reporters.packed import Block, filled, parted
-from pytest_gradcheck.serialize import to_json, to_plain
+from pytest_gradcheck.serialize import NotFinite, to_finite, to_json, to_plain
 
 if TYPE_CHECKING:
     from pytest_gradcheck.reporters import Report, ReportEntry
 
-__all__ = ["CLOSING", "call_text", "json_line", "json_text", "opening"]
+__all__ = ["CLOSING", "Call", "call_of", "json_text", "opening"]
 
-CLOSING = "\n]\n}\n"
+CLOSING = b"\n]\n}\n"
 """What follows the last call of a document."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Hold what a report says of one call.
+
+    Attributes:
+        text: as a line of JSON, with marks in place of packed numbers; see `packed.filled`.
+        blocks: of the text, in order.
+        content: the same as data with real numbers, with marks as well.
+        places: its blocks.
+    """
+
+    text: bytes
+    blocks: list[Block]
+    content: dict[str, Any]
+    places: list[Block]
 
 
 def json_text(report: Report) -> str:
     """Return the report as JSON; NaN and Inf are the texts ``nan``, ``inf`` and ``-inf``."""
-    calls = (call_text(entry, entry_content(entry, to_plain)) for entry in report.entries)
-    lines = ",\n".join(filled(text, blocks) for text, blocks in calls)
-    return f"{opening(report)}{lines}{CLOSING}"
+    calls = map(call_of, report.entries)
+    lines = b",\n".join(b"".join(filled(call.text, call.blocks)) for call in calls)
+    return (opening(report) + lines + CLOSING).decode()
 
 
-def opening(report: Report) -> str:
+def opening(report: Report) -> bytes:
     """Return a document up to its first call."""
-    content = run_content(report, to_json)
-    head = "".join(f"{json_line(name)}: {json_line(part)},\n" for name, part in content.items())
-    return f'{{\n{head}"calls": [\n'
+    parts = without_nonfinite(run_content(report, to_json))
+    head = b"".join(b'"%s": %s,\n' % (n.encode(), compact(part)) for n, part in parts.items())
+    return b'{\n%s"calls": [\n' % head
 
 
-def call_text(entry: ReportEntry, content: dict[str, Any]) -> tuple[str, list[Block]]:
-    """Return the line of one call, to be `filled`, and with what.
-
-    Args:
-        entry: of the call.
-        content: of the entry, with real numbers; parted from its blocks.
-    """
-    blocks = parted(content)
+def call_of(entry: ReportEntry) -> Call:
+    """Return what a report says of a call."""
     try:
-        return json.dumps(content, allow_nan=False), blocks
-    except ValueError:  # a number that JSON does not have
-        told = entry_content(entry, to_json)
-        parted(told)
-        return json_line(told), blocks
-
-
-def json_line(data: object) -> str:
-    """Return plain data as JSON on one line."""
-    return json.dumps(_finite(data), ensure_ascii=True, allow_nan=False)
-
-
-def _finite(data: Any) -> Any:  # noqa: ANN401 - plain data of any shape
-    """Return plain data with text in place of the floats that JSON does not have."""
-    if isinstance(data, dict):
-        return {name: _finite(part) for name, part in data.items()}
-    if isinstance(data, list):
-        return [_finite(part) for part in data]
-    if isinstance(data, float) and not math.isfinite(data):
-        return repr(float(data))
-    return data
+        content = entry_content(entry, to_finite)
+    except NotFinite:
+        content, told = entry_content(entry, to_plain), entry_content(entry, to_json)
+        places = parted(content)
+        blocks = parted(told)
+    else:
+        blocks = places = parted(content)
+        told = content
+    # Records have text for what is not finite by now.
+    beside = without_nonfinite({n: part for n, part in told.items() if n not in RECORDS})
+    text = compact({name: beside.get(name, part) for name, part in told.items()})
+    return Call(text=text, blocks=blocks, content=content, places=places)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.reporters.as_json import json_line
+from pytest_gradcheck.reporters.encoding import compact, without_nonfinite
 
 if TYPE_CHECKING:
     from pytest_gradcheck.reporters import Report
 
-__all__ = ["jsonl_line"]
+__all__ = ["jsonl_start"]
 
 
-def jsonl_line(report: Report, call: str) -> str:
-    """Return the line of a call with the environment of the run in it.
+def jsonl_start(report: Report) -> bytes:
+    """Return how each line begins that goes on as the call's line in a JSON report, less a brace.
 
     Args:
-        report: that the call is of.
-        call: its line in a JSON report.
+        report: that the calls are of; its environment is in every line.
     """
-    environment = json_line({"environment": dict(report.environment)})
-    return f"{environment[:-1]}, {call[1:]}\n"
+    environment = without_nonfinite({"environment": dict(report.environment)})
+    return compact(environment)[:-1] + b","

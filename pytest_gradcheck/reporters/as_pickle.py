@@ -10,7 +10,7 @@ import pickle
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_gradcheck.reporters.content import run_content
+from pytest_gradcheck.reporters.content import RECORDS, run_content
 from pytest_gradcheck.serialize import to_plain
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["write_pickle"]
 
 _AS_THEY_ARE = (str, int, bool)
-_RECORDS = ("verdict", "offer")  # of a call, which are of built-in types already
 _PROTOCOL = 4  # every Python since 3.4 reads it
 
 
@@ -35,8 +34,8 @@ def write_pickle(draft: Draft, report: Report, calls: Iterable[dict[str, Any]]) 
         calls: content of its entries, with real numbers.
     """
     whole = _plain(run_content(report, to_plain))
-    whole["calls"] = [
-        {name: part if name in _RECORDS else _plain(part) for name, part in call.items()}
+    whole["calls"] = [  # its records are of built-in types already
+        {name: part if name in RECORDS else _plain(part) for name, part in call.items()}
         for call in calls
     ]
     pickle.Pickler(draft, protocol=_PROTOCOL).dump(whole)

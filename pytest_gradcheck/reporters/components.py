@@ -9,7 +9,7 @@ from pytest_gradcheck.reporters.markup import answer, code, number, titled
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_gradcheck.records import ComponentStats, GradientStats
+    from pytest_gradcheck.records import ComponentStats, GradientStats, Push
 
 __all__ = ["component_lines"]
 
@@ -66,18 +66,26 @@ def _cosines(components: Sequence[ComponentStats], i: int) -> list[str]:
 def _pushes(native: GradientStats, top: int) -> Iterator[str]:
     """Yield how hard each component pushes each parameter."""
     components = native.components
-    shown = sorted(native.parameters, key=lambda p: -_hardest(components, p.name))[:top]
-    names = {p.name for p in shown if any(_cell(c, p.name) for c in components)}
-    rows = [p.name for p in native.parameters if p.name in names]
+    pushed = {c.name: {push.parameter: push for push in c.pushes} for c in components}
+    hardest: dict[str, float] = {}
+    for push in (push for c in components for push in c.pushes):
+        hardest[push.parameter] = max(hardest.get(push.parameter, 0.0), push.norm)
+    every = native.parameters
+    names = sorted([p.name for p in every if p.name in hardest], key=lambda n: -hardest[n])[:top]
+    shown = set(names)
+    rows = [p.name for p in every if p.name in shown]
     if len(components) <= _MATRIX:
         heads = [code(c.name) for c in components]
-        cells = {name: [_cell(c, name) or "-" for c in components] for name in rows}
+        cells = {n: [_cell(c, pushed[c.name].get(n)) for c in components] for n in rows}
     else:
         heads = ["pushed hardest by", "then by", "then by"]
-        cells = {name: _strongest(components, name) for name in rows}
+        cells = {
+            n: _strongest([(c, p) for c in components if (p := pushed[c.name].get(n))])
+            for n in rows
+        }
     title = "Components by parameter"
-    if len(rows) < len(native.parameters) and len(native.parameters) > top:
-        title += f" ({len(rows)} of {len(native.parameters)})"
+    if len(rows) < len(every) and len(every) > top:
+        title += f" ({len(rows)} of {len(every)})"
     yield from titled(
         f"{title}: norm and share",
         ["variable", *heads],
@@ -85,23 +93,20 @@ def _pushes(native: GradientStats, top: int) -> Iterator[str]:
     )
 
 
-def _cell(component: ComponentStats, name: str) -> str:
-    """Return norm and share of a component in a parameter; nothing where it has no part in it."""
-    for push in component.pushes:
-        if push.parameter == name:
-            bad = "**NOT FINITE** " if name in component.nonfinite else ""
-            return f"{bad}{number(push.norm)} ({100 * push.share:.1f} %)"
-    return ""
+def _cell(component: ComponentStats, push: Push | None) -> str:
+    """Return norm and share of a component in a parameter; a dash where it has no part in it."""
+    if push is None:
+        return "-"
+    bad = "**NOT FINITE** " if push.parameter in component.nonfinite else ""
+    return f"{bad}{number(push.norm)} ({100 * push.share:.1f} %)"
 
 
-def _strongest(components: Sequence[ComponentStats], name: str) -> list[str]:
+def _strongest(pushes: Sequence[tuple[ComponentStats, Push]]) -> list[str]:
     """Return the cells of the components that push a parameter hardest, broken ones first."""
-    found = [(name in c.nonfinite, c[name].norm, c) for c in components if _cell(c, name)]
-    found.sort(key=lambda one: one[:2], reverse=True)
-    cells = [f"{code(c.name)} {_cell(c, name)}" for _, _, c in found[:_STRONGEST]]
+
+    def hard(one: tuple[ComponentStats, Push]) -> tuple[bool, float]:
+        return one[1].parameter in one[0].nonfinite, one[1].norm
+
+    found = sorted(pushes, key=hard, reverse=True)[:_STRONGEST]
+    cells = [f"{code(c.name)} {_cell(c, push)}" for c, push in found]
     return [*cells, *["-"] * (_STRONGEST - len(cells))]
-
-
-def _hardest(components: Sequence[ComponentStats], name: str) -> float:
-    """Return the norm of the hardest push on a parameter."""
-    return max((p.norm for c in components for p in c.pushes if p.parameter == name), default=0.0)

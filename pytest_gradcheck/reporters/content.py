@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from pytest_gradcheck.records import Measurement, Table, Verdict
     from pytest_gradcheck.reporters import Report, ReportEntry
 
-__all__ = ["entry_content", "run_content"]
+__all__ = ["RECORDS", "entry_content", "run_content"]
+
+RECORDS = ("verdict", "offer")
+"""The fields of a call that are whole records."""
 
 
 def run_content(report: Report, convert: Callable[[object], Any]) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def _metrics(measurement: Measurement) -> dict[str, float | None]:
         "elements": native.size,
         "nans": native.nans,
         "infs": native.infs,
-        "zeros": sum(parameter.zeros for parameter in native.parameters),
+        "zeros": native.zeros,
         "disconnected": sum(parameter.disconnected for parameter in native.parameters),
     }
     if shadow:

@@ -13,12 +13,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.atomic import replacing
-from pytest_gradcheck.reporters.as_json import CLOSING, call_text, opening
-from pytest_gradcheck.reporters.as_jsonl import jsonl_line
+from pytest_gradcheck.reporters.as_json import CLOSING, call_of, opening
+from pytest_gradcheck.reporters.as_jsonl import jsonl_start
 from pytest_gradcheck.reporters.as_pickle import write_pickle
-from pytest_gradcheck.reporters.content import entry_content
-from pytest_gradcheck.reporters.packed import emptied, filled, parted
-from pytest_gradcheck.serialize import to_plain
+from pytest_gradcheck.reporters.packed import bare, emptied, filled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,24 +40,22 @@ def write_machine(report: Report, paths: Mapping[Path, str]) -> dict[Path, OSErr
         drafts = {path: stack.enter_context(replacing(path)) for path in paths}
         of = {suffix: [drafts[p] for p in paths if paths[p] == suffix] for suffix in _FORMATS}
         kept: list[dict[str, Any]] = []
-        between = opening(report) if of[".json"] else ""
-        for entry in report.entries:
-            content = entry_content(entry, to_plain)
-            if of[".json"] or of[".jsonl"]:
-                text, blocks = call_text(entry, content)
-                for draft in of[".json"]:
-                    draft.write(between.encode())
-                    draft.write(filled(text, blocks).encode())
-                for draft in of[".jsonl"]:
-                    draft.write(jsonl_line(report, filled(text)).encode())
-                between = ",\n"
-            else:
-                blocks = parted(content)
-            if of[".pkl"]:
-                emptied(blocks)
-                kept.append(content)
+        start = jsonl_start(report) if of[".jsonl"] else b""
         for draft in of[".json"]:
-            draft.write(f"{'' if report.entries else between}{CLOSING}".encode())
+            draft.write(opening(report))
+        for number, entry in enumerate(report.entries):
+            call = call_of(entry)
+            for draft in of[".json"]:
+                draft.write(b",\n" if number else b"")
+                for part in filled(call.text, call.blocks):
+                    draft.write(part)
+            for draft in of[".jsonl"]:
+                draft.write(start + bare(call.text)[1:] + b"\n")
+            if of[".pkl"]:
+                emptied(call.places)
+                kept.append(call.content)
+        for draft in of[".json"]:
+            draft.write(CLOSING)
         for draft in of[".pkl"]:
             write_pickle(draft, report, kept)
     return {path: draft.error for path, draft in drafts.items() if draft.error is not None}

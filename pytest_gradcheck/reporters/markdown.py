@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck.records import SeriesVerdict
 from pytest_gradcheck.reporters.call import call_lines
+from pytest_gradcheck.reporters.causes import shown, together
 from pytest_gradcheck.reporters.markup import code, number, prose, table
 from pytest_gradcheck.reporters.series import series_lines, series_overview
+from pytest_gradcheck.reporters.story import cause_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_gradcheck.reporters import Report, ReportEntry
 
@@ -42,6 +44,7 @@ def _run_lines(report: Report) -> Iterator[str]:
         ["call", "test", "baseline", "L2 norm", "NaN", "Inf", "failed checks", "seconds"],
         (_overview(entry) for entry in report.entries),
     )
+    yield from _listed("Drifted", _drifts(report.entries))
     yield from _listed("Withheld", [f"{_title(e)}: {prose(e.reason)}" for e in report.withheld])
     yield from _listed("Unused", [code(line) for line in report.unused])
     yield from _listed("Pruned", [code(line) for line in report.pruned])
@@ -62,6 +65,13 @@ def _calls(report: Report, top: int) -> Iterator[str]:
         if entry.verdict:
             lines = series_lines if isinstance(entry.verdict, SeriesVerdict) else call_lines
             yield from lines(entry.verdict, top=top)  # type: ignore[arg-type] # of its kind
+
+
+def _drifts(entries: Sequence[ReportEntry]) -> list[str]:
+    """Return the probable causes of what drifted, each with the calls that it explains."""
+    groups = together([e for e in entries if e.drifted], cause_of)
+    said = ((prose(cause), ", ".join(shown([_title(e) for e in calls]))) for cause, calls in groups)
+    return [f"{cause}: {names}" if cause else names for cause, names in said]
 
 
 def _creep(entry: ReportEntry) -> Iterator[str]:

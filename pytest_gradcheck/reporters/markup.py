@@ -8,6 +8,7 @@ Requirements:
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,18 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["answer", "code", "count", "fence", "number", "prose", "table", "titled"]
 
 _NOT_IN_CODE = re.compile(r"[`|\\]|^\s|\s$|^$")
+_REPEATED = 4096  # headings, and names of parameters, stand there again in call after call
 _SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&$@]|^[-+=]|^\d+(?=[.)])")
 
 
 def code(name: object) -> str:
     """Return a name in code type, or as escaped prose where code could not show it."""
-    text = _one_line(name)
-    return prose(text) if _NOT_IN_CODE.search(text) else f"`{text}`"
+    return _code(str(name))
 
 
 def prose(text: object) -> str:
     """Return text in which nothing is markup, fit for a cell of a table."""
-    return _SPECIAL.sub(lambda found: "".join(f"&#{ord(c)};" for c in found[0]), _one_line(text))
+    return _prose(str(text))
 
 
 def number(value: float | None) -> str:
@@ -76,9 +77,21 @@ def fence(lines: Sequence[str]) -> Iterator[str]:
     yield ""
 
 
-def _one_line(text: object) -> str:
+@lru_cache(_REPEATED)
+def _code(text: str) -> str:
+    """Return text in code type where it can stand there."""
+    line = _one_line(text)
+    return prose(line) if _NOT_IN_CODE.search(line) else f"`{line}`"
+
+
+@lru_cache(_REPEATED)
+def _prose(text: str) -> str:
+    """Return text in which nothing is markup."""
+    return _SPECIAL.sub(lambda found: "".join(f"&#{ord(c)};" for c in found[0]), _one_line(text))
+
+
+def _one_line(line: str) -> str:
     """Return text with its line breaks and control characters made visible."""
-    line = str(text)
     if line.isprintable():
         return line
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

@@ -54,11 +54,7 @@ def _point(measurement: Measurement, baseline: Measurement | None) -> Iterator[s
 
 def _totals(tier: GradientStats, sense: str) -> dict[str, str]:
     """Return the statistics of one tier, ready to read."""
-    total, size, zeros, nans, infs = 0.0, 0, 0, 0, 0
-    for p in tier.parameters:
-        every = p.size
-        size, zeros, nans, infs = size + every, zeros + p.zeros, nans + p.nans, infs + p.infs
-        total += p.mean * (every - p.nans - p.infs)
+    size = tier.size
     return {
         sense: number(tier.value),
         "finite": "yes" if tier.finite else "NO",
@@ -67,10 +63,10 @@ def _totals(tier: GradientStats, sense: str) -> dict[str, str]:
         "L2 norm": number(tier.norm),
         "L-infinity norm": number(tier.max_abs),
         "rms": number(tier.norm / math.sqrt(max(size, 1))),
-        "mean": number(total / max(size - nans - infs, 1)),
-        "NaN": count(nans, size),
-        "Inf": count(infs, size),
-        "exactly zero": count(zeros, size),
+        "mean": number(tier.mean),
+        "NaN": count(tier.nans, size),
+        "Inf": count(tier.infs, size),
+        "exactly zero": count(tier.zeros, size),
     }
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Block", "emptied", "filled", "parted"]
+__all__ = ["Block", "bare", "emptied", "filled", "parted"]
 
 _ROWS = {"sizes", "numbers"}  # as `pytest_gradcheck.serialize.forms.Parted` has them
 _PLACE = f"<{secrets.token_hex(16)}>"  # that nobody's names hold
@@ -39,13 +39,18 @@ def emptied(blocks: Iterable[Block]) -> None:
         block.place["numbers"] = ""
 
 
-def filled(text: str, blocks: Sequence[Block] | None = None) -> str:
-    """Return the JSON text of what was `parted`, with the blocks in it, or with none."""
-    mark = f'"{_PLACE}"'
-    if blocks is None:
-        return text.replace(mark, '""')
-    first, *rest = text.split(mark)
-    return "".join([first, *(f'"{b.numbers}"{part}' for b, part in zip(blocks, rest, strict=True))])
+def bare(text: bytes) -> bytes:
+    """Return the JSON text of what was `parted`, with nothing in place of the marks."""
+    return text.replace(_PLACE.encode(), b"")
+
+
+def filled(text: bytes, blocks: Sequence[Block]) -> Iterator[bytes]:
+    """Yield the pieces of the JSON text of what was `parted`, the blocks among them."""
+    first, *rest = text.split(_PLACE.encode())
+    yield first
+    for block, part in zip(blocks, rest, strict=True):
+        yield block.numbers.encode("ascii")
+        yield part
 
 
 def _part(data: object, blocks: list[Block]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_gradcheck.reporters.causes import shown, together
 from pytest_gradcheck.reporters.markup import code, fence, number, prose, table
 from pytest_gradcheck.reporters.story import cause_of, story
 
@@ -46,14 +47,17 @@ def _lines(report: Report, stories: int, rows: int) -> Iterator[str]:
     yield ""
     yield f"{said}; {report.seconds:.2f} s of gradient work"
     yield ""
-    bad = _worst(report.entries)
+    bad = together(_worst(report.entries), lambda entry: cause_of(entry) if entry.drifted else "")
     yield from table(
-        ["call", "what", "norm", "was", "probable cause, or first finding"], map(_row, bad[:rows])
+        ["call", "what", "norm", "was", "probable cause, or first finding"],
+        (_row(cause, calls) for cause, calls in bad[:rows]),
     )
-    if len(bad) > rows:
-        yield f"... and {len(bad) - rows} more"
+    rest = sum(len(calls) for _, calls in bad[rows:])
+    if rest:
+        yield f"... and {rest} more"
         yield ""
-    for entry in bad[:stories]:
+    told = [calls[0] for _, calls in bad] + [one for _, calls in bad for one in calls[1:]]
+    for entry in told[:stories]:
         yield f"<details><summary>{prose(entry.title)}</summary>"
         yield ""
         yield from fence(story(entry, most=_LINES))
@@ -76,15 +80,16 @@ def _worst(entries: Sequence[ReportEntry]) -> list[ReportEntry]:
     return [entries[i] for place, i in sorted((p, i) for p, i in ranked if p is not None)]
 
 
-def _row(entry: ReportEntry) -> list[str]:
-    """Return the row of one call."""
-    gradients = entry.gradients
-    failed = [check for check in entry.failed if check != "drift"]
-    what = [*(["drifted"] if entry.drifted else []), *failed]
+def _row(cause: str, calls: Sequence[ReportEntry]) -> list[str]:
+    """Return the row of one call, or of several that drifted for one cause."""
+    first = calls[0]
+    gradients = first.gradients if len(calls) == 1 else None
+    failed = dict.fromkeys(check for one in calls for check in one.failed if check != "drift")
+    what = [*(["drifted"] if first.drifted else []), *failed]
     return [
-        code(entry.title),
-        prose(", ".join(what) or entry.baseline),
+        "<br>".join(shown([code(one.title) for one in calls])),
+        prose(", ".join(what) or first.baseline),
         number(gradients.measurement.norm if gradients else None),
         number(gradients.baseline.norm if gradients and gradients.baseline else None),
-        prose(cause_of(entry)),
+        prose(cause or cause_of(first)),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pytest_gradcheck.reporters.causes import shown, together
 from pytest_gradcheck.reporters.story import cause_of
 from pytest_gradcheck.wording import wrapped
 
@@ -55,8 +56,6 @@ def terminal_lines(report: Report, *, width: int = 80, top: int = 20) -> list[Li
         return []
     entries = report.entries
     lists: tuple[tuple[str, Sequence[str], Tone], ...] = (
-        ("warnings", _warnings(entries), "care"),
-        ("drifted", [_drifted(e) for e in entries if e.drifted], "bad"),
         (
             "no baseline, record with --grad-baseline-update",
             [_name(e) for e in entries if e.baseline == "missing"],
@@ -69,6 +68,8 @@ def terminal_lines(report: Report, *, width: int = 80, top: int = 20) -> list[Li
         ("pruned", report.pruned, "care"),
     )
     lines = [Line(_summary(report), "good" if report.passed else "bad")]
+    lines += _listed("warnings", _warnings(entries), "care", top)
+    lines += _drifts([e for e in entries if e.drifted], top)
     for title, items, tone in lists:
         lines += _listed(title, items, tone, top)
     lines += [Line(note, "care") for note in report.notes]
@@ -82,10 +83,20 @@ def _summary(report: Report) -> str:
     return f"{', '.join(parts)}; {report.seconds:.2f} s of gradient work"
 
 
-def _drifted(entry: ReportEntry) -> str:
-    """Return the name of a call that drifted, with the probable cause or its first finding."""
-    cause = cause_of(entry) if entry.verdict else ""
-    return f"{_name(entry)}: {cause}" if cause else _name(entry)
+def _drifts(entries: Sequence[ReportEntry], top: int) -> Iterator[Line]:
+    """Yield the calls that drifted, each with its probable cause or first finding, said once."""
+    groups = together(entries, lambda entry: cause_of(entry) if entry.verdict else "")
+    if groups:
+        yield Line("drifted:", "bad")
+    for cause, calls in groups[:top]:
+        if len(calls) == 1:
+            yield Line(f"  {_name(calls[0])}: {cause}" if cause else f"  {_name(calls[0])}")
+            continue
+        yield Line(f"  {len(calls)} calls: {cause}")
+        yield from (Line(f"      {name}") for name in shown([*map(_name, calls)]))
+    rest = sum(len(calls) for _, calls in groups[top:])
+    if rest:
+        yield Line(f"  ... and {rest} more", "quiet")
 
 
 def _name(entry: ReportEntry) -> str:

@@ -8,16 +8,19 @@ and beside them, packed, the exact ones to compare with. Nothing here knows file
 from __future__ import annotations
 
 from pytest_gradcheck.serialize.fitness import unstorable
+from pytest_gradcheck.serialize.leaves import NotFinite
 from pytest_gradcheck.serialize.packing import packed, unpacked
 from pytest_gradcheck.serialize.text import SCHEMA, baseline_text, parse_baseline
-from pytest_gradcheck.serialize.values import from_json, to_json, to_plain
+from pytest_gradcheck.serialize.values import from_json, to_finite, to_json, to_plain
 
 __all__ = [
     "SCHEMA",
+    "NotFinite",
     "baseline_text",
     "from_json",
     "packed",
     "parse_baseline",
+    "to_finite",
     "to_json",
     "to_plain",
     "unpacked",

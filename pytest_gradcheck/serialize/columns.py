@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from pytest_gradcheck.records import Element, ParameterStats, PointStats
+from pytest_gradcheck.records import Element, ParameterStats, PointStats, Push
 from pytest_gradcheck.records.replicates import ParameterReplicates
 from pytest_gradcheck.serialize.forms import (
     HistogramColumns,
     ParameterColumns,
     Parted,
     PointColumns,
+    PushColumns,
     ReplicateColumns,
 )
 from pytest_gradcheck.serialize.leaves import refuse
@@ -25,6 +26,7 @@ from pytest_gradcheck.serialize.rows import (
     MISSING,
     decoded,
     encoded,
+    extent,
     parted,
     rows_of,
     sketches_of,
@@ -159,13 +161,34 @@ def _replicates_of(form: ReplicateColumns) -> ParameterReplicates:
 
 def _histograms(histograms: Mapping[str, tuple[int, ...]]) -> HistogramColumns:
     """Return the columns of histograms, without the empty bins at both ends."""
-    filled = [bytes(map(bool, counts)) for counts in histograms.values()]
-    ends = [(max(one.find(1), 0), one.rfind(1) + 1) for one in filled]
+    every = list(histograms.values())
+    ends = [extent(counts) for counts in every]
     return HistogramColumns(
         name=tuple(histograms),
-        bins=tuple([len(one) for one in filled]),
+        bins=tuple(map(len, every)),
         first=tuple([first for first, _ in ends]),
-        counts=tuple([c[i:j] for c, (i, j) in zip(histograms.values(), ends, strict=True)]),
+        counts=tuple([c[i:j] for c, (i, j) in zip(every, ends, strict=True)]),
+    )
+
+
+def _pushes(pushes: Sequence[Push]) -> PushColumns:
+    """Return the columns of what a component does to each parameter."""
+    return PushColumns(
+        parameter=tuple([one.parameter for one in pushes]),
+        norm=tuple([one.norm for one in pushes]),
+        share=tuple([one.share for one in pushes]),
+    )
+
+
+def _pushes_of(columns: PushColumns) -> tuple[Push, ...]:
+    """Return the pushes that columns hold."""
+    names = columns.parameter
+    norms, shares = (_column(columns, name, len(names)) for name in ("norm", "share"))
+    return tuple(
+        [
+            Push(parameter=name, norm=norm, share=share)
+            for name, norm, share in zip(names, norms, shares, strict=True)
+        ]
     )
 
 
@@ -210,6 +233,7 @@ FORMS: Mapping[Any, Form] = {
     tuple[ParameterStats, ...]: Form(
         ParameterColumns, _columns, _parameters, ParameterStats, several=True
     ),
+    tuple[Push, ...]: Form(PushColumns, _pushes, _pushes_of, Push, several=True),
     PointStats: Form(PointColumns, _point, _point_of, PointStats),
     ParameterReplicates: Form(ReplicateColumns, _replicates, _replicates_of, ParameterReplicates),
     Mapping[str, tuple[int, ...]]: Form(HistogramColumns, _histograms, _histograms_of, Mapping),

@@ -14,6 +14,7 @@ __all__ = [
     "ParameterColumns",
     "Parted",
     "PointColumns",
+    "PushColumns",
     "ReplicateColumns",
 ]
 
@@ -73,6 +74,15 @@ class PointColumns:
     dtypes: tuple[str, ...]
     sketches: Parted
     values: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushColumns:
+    """Hold how hard one component pushes each parameter, the fields of `Push` as columns."""
+
+    parameter: tuple[str, ...] = ()
+    norm: tuple[float, ...] = ()
+    share: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

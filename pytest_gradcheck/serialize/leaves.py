@@ -7,13 +7,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from types import NoneType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 __all__ = [
+    "FLOATS",
     "LEAVES",
-    "REAL",
     "Codec",
+    "Floats",
     "Mismatch",
+    "NotFinite",
     "all_are",
     "number_beside_text",
     "one_of",
@@ -22,6 +24,14 @@ __all__ = [
 
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _SHOWN = 40  # characters of a wrong value
+
+
+Floats = Literal["text", "real", "finite"]
+"""What is done with floats that JSON does not have, see `FLOATS`."""
+
+
+class NotFinite(Exception):  # noqa: N818 - nothing is wrong: it is what the caller wants to know
+    """Say that a record holds NaN or Inf."""
 
 
 class Mismatch(Exception):  # noqa: N818 - never leaves this package
@@ -138,10 +148,22 @@ def _as_float(value: object) -> float:
     return float(value)
 
 
+def _only_finite(value: object) -> float:
+    """Return a float; raise `NotFinite` where it is none that JSON has."""
+    number = _as_float(value)
+    if not math.isfinite(number):
+        raise NotFinite
+    return number
+
+
 LEAVES: dict[Any, Codec] = {
     float: Codec(_encode_float, _decode_float, plain=_all_finite),
     **{kind: _exactly(kind) for kind in (str, int, bool, NoneType)},
 }
 
-REAL = Codec(_as_float, _decode_float, plain=partial(all_are, float))
-"""Floats as they are, NaN and Inf included."""
+FLOATS: dict[Floats, Codec] = {
+    "text": LEAVES[float],
+    "real": Codec(_as_float, _decode_float, plain=partial(all_are, float)),
+    "finite": Codec(_only_finite, _decode_float, plain=_all_finite),
+}
+"""What is done with NaN and Inf: written as text, as the floats that they are, or not at all."""

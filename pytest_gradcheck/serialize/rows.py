@@ -9,6 +9,7 @@ import base64
 import binascii
 import struct
 from functools import cache
+from itertools import chain, compress
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_gradcheck.records import Sketch
@@ -18,7 +19,7 @@ from pytest_gradcheck.serialize.leaves import Mismatch, refuse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["MISSING", "decoded", "encoded", "parted", "rows_of", "sketches_of", "uneven"]
+__all__ = ["MISSING", "decoded", "encoded", "extent", "parted", "rows_of", "sketches_of", "uneven"]
 
 MISSING = -1
 """The length of a row that is not there."""
@@ -27,12 +28,20 @@ MISSING = -1
 def parted(sketches: Sequence[Sketch | None]) -> Parted:
     """Return a row of each sketch: its norm, then its numbers."""
     known = [one for one in sketches if one is not None]
+    values = [one.values for one in known]
+    lengths = list(map(len, values))
+    packs = {length: _row(length).pack for length in set(lengths)}
     try:
-        data = [_row(len(one.values) + 1).pack(one.norm, *one.values) for one in known]
+        heads = [*map(_row(1).pack, [one.norm for one in known])]
+        rows = [packs[length](*row) for length, row in zip(lengths, values, strict=True)]
     except struct.error:
         refuse("sketches of numbers", sketches)
-    sizes = tuple([MISSING if one is None else len(one.values) + 1 for one in sketches])
-    return Parted(sizes=sizes, numbers=base64.b64encode(b"".join(data)).decode("ascii"))
+    data = b"".join(chain.from_iterable(zip(heads, rows, strict=True)))
+    sizes = [length + 1 for length in lengths]
+    if len(known) < len(sketches):
+        each = iter(sizes)
+        sizes = [MISSING if one is None else next(each) for one in sketches]
+    return Parted(sizes=tuple(sizes), numbers=_text(data))
 
 
 def sketches_of(form: Parted) -> list[Sketch | None]:
@@ -61,7 +70,7 @@ def encoded(numbers: Sequence[float]) -> str:
         data = _row(len(numbers)).pack(*numbers)
     except struct.error:
         refuse("numbers", numbers)
-    return base64.b64encode(data).decode("ascii")
+    return _text(data)
 
 
 def decoded(text: str) -> tuple[float, ...]:
@@ -73,10 +82,21 @@ def decoded(text: str) -> tuple[float, ...]:
         refuse("base64 of little-endian float64", text)
 
 
+def extent(counts: Sequence[int]) -> tuple[int, int]:
+    """Return where the first count that is not zero stands, and where the last one ends."""
+    places = list(compress(range(len(counts)), counts))
+    return (places[0], places[-1] + 1) if places else (0, 0)
+
+
 def uneven(name: str, found: int, expected: int) -> NoReturn:
     """Raise the mismatch of a column that is too long or too short."""
     msg = f"{name} has {found} values where there must be {expected}"
     raise Mismatch(msg)
+
+
+def _text(data: bytes) -> str:
+    """Return bytes as base64."""
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 @cache

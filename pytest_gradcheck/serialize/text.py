@@ -35,6 +35,7 @@ _REMEDY = (
     "restore it from version control, or run again with --grad-baseline-update to record it anew"
 )
 _CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})", re.MULTILINE)
+_ABSENT = object()
 _SCHEMA = re.compile(r"gradcheck-baseline/([1-9][0-9]{0,8})")
 
 
@@ -203,11 +204,9 @@ def _refuse_constant(name: str) -> object:
 
 
 def _difference(written: object, found: object) -> list[str]:
-    """Return the path to the first difference of two objects, empty where there is none."""
-    if isinstance(written, dict) and isinstance(found, dict):
-        for name in dict.fromkeys([*written, *found]):
-            if name not in written or name not in found:
-                return [name]
-            if written[name] != found[name]:
-                return [name, *_difference(written[name], found[name])]
-    return []
+    """Return the path to the first difference of two objects that differ."""
+    if not (isinstance(written, dict) and isinstance(found, dict)):
+        return []
+    names = dict.fromkeys([*written, *found])
+    name = next(n for n in names if written.get(n, _ABSENT) != found.get(n, _ABSENT))
+    return [name, *_difference(written.get(name), found.get(name))]

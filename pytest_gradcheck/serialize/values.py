@@ -21,9 +21,10 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 from pytest_gradcheck.errors import UsageTypeError
 from pytest_gradcheck.serialize.columns import FORMS, Form
 from pytest_gradcheck.serialize.leaves import (
+    FLOATS,
     LEAVES,
-    REAL,
     Codec,
+    Floats,
     Mismatch,
     all_are,
     number_beside_text,
@@ -31,7 +32,7 @@ from pytest_gradcheck.serialize.leaves import (
     refuse,
 )
 
-__all__ = ["from_json", "to_json", "to_plain"]
+__all__ = ["from_json", "to_finite", "to_json", "to_plain"]
 
 Record = TypeVar("Record")
 
@@ -56,7 +57,18 @@ def to_plain(record: object) -> dict[str, Any]:
         UsageTypeError: a field holds what its type hint does not allow.
     """
     cls: Any = type(record)
-    return cast("dict[str, Any]", _whole(cls, _codec(cls, real=True).encode, record))
+    return cast("dict[str, Any]", _whole(cls, _codec(cls, floats="real").encode, record))
+
+
+def to_finite(record: object) -> dict[str, Any]:
+    """Return what `to_json` and `to_plain` return, where all numbers are finite.
+
+    Raises:
+        NotFinite: one is not; the two return different data.
+        UsageTypeError: a field holds what its type hint does not allow.
+    """
+    cls: Any = type(record)
+    return cast("dict[str, Any]", _whole(cls, _codec(cls, floats="finite").encode, record))
 
 
 def from_json(cls: type[Record], data: object) -> Record:
@@ -90,32 +102,32 @@ def _part(key: object, convert: Callable[[Any], object], value: object) -> objec
 
 
 @cache
-def _codec(hint: Any, *, real: bool = False) -> Codec:  # noqa: ANN401 - a type hint may be any object
-    """Return how to write and read the values of a type hint; `real` writes NaN as a float."""
+def _codec(hint: Any, *, floats: Floats = "text") -> Codec:  # noqa: ANN401 - a type hint may be any object
+    """Return how to write and read the values of a type hint, and what is no finite float."""
     origin, args = get_origin(hint), get_args(hint)
     if hint in FORMS:
-        codec = _formed(FORMS[hint], real=real)
+        codec = _formed(FORMS[hint], floats=floats)
     elif isinstance(hint, type) and is_dataclass(hint):
-        codec = _record(hint, real=real)
+        codec = _record(hint, floats=floats)
     elif origin is Literal:
         codec = one_of(args)
     elif origin in (UnionType, typing.Union):
-        codec = _union(args, real=real)
+        codec = _union(args, floats=floats)
     elif origin is tuple and args[1:] == (...,):
-        codec = _tuple(_codec(args[0], real=real))
+        codec = _tuple(_codec(args[0], floats=floats))
     elif origin is Mapping and args[0] is str:
-        codec = _mapping(_codec(args[1], real=real))
+        codec = _mapping(_codec(args[1], floats=floats))
     elif hint in LEAVES:
-        codec = REAL if real and hint is float else LEAVES[hint]
+        codec = FLOATS[floats] if hint is float else LEAVES[hint]
     else:
         msg = f"{hint!r} is not a type that can be stored as JSON"
         raise UsageTypeError(msg)
     return codec
 
 
-def _formed(form: Form, *, real: bool) -> Codec:
+def _formed(form: Form, *, floats: Floats) -> Codec:
     """Write the values of a type in another form."""
-    codec = _codec(cast("Any", form.shape), real=real)
+    codec = _codec(cast("Any", form.shape), floats=floats)
 
     def encode(value: object) -> object:
         if form.several and not isinstance(value, tuple):
@@ -128,14 +140,17 @@ def _formed(form: Form, *, real: bool) -> Codec:
     return Codec(encode, lambda data: form.unpack(codec.decode(data)))
 
 
-def _union(hints: tuple[Any, ...], *, real: bool) -> Codec:
-    """Try the types of a union in order."""
-    beside = str in hints and not real
+def _union(hints: tuple[Any, ...], *, floats: Floats) -> Codec:
+    """Take the type of a union that a value has, or try them in order."""
+    beside = str in hints and floats == "text"
     codecs = [
-        number_beside_text() if h is float and beside else _codec(h, real=real) for h in hints
+        number_beside_text() if h is float and beside else _codec(h, floats=floats) for h in hints
     ]
     names = ("null" if h is NoneType else getattr(h, "__name__", str(h)) for h in hints)
     expected = " or ".join(names)
+    own = {hint: codec.encode for hint, codec in zip(hints, codecs, strict=True)}
+    if int in own and float in hints[: hints.index(int)]:
+        del own[int]  # a float's place is before it
 
     def first(converts: list[Callable[[Any], object]], value: object) -> object:
         mismatches = []
@@ -143,14 +158,19 @@ def _union(hints: tuple[Any, ...], *, real: bool) -> Codec:
             try:
                 return convert(value)
             except Mismatch as error:
-                mismatches.append(error)
+                mismatches.append(error.with_traceback(None))  # which would keep all there is here
         for mismatch in mismatches:
             if mismatch.inside:  # it says more than that no type fits
                 raise mismatch
         return refuse(expected, value)
 
     encodes, decodes = [c.encode for c in codecs], [c.decode for c in codecs]
-    return Codec(lambda value: first(encodes, value), lambda data: first(decodes, data))
+
+    def encode(value: object) -> object:
+        convert = own.get(type(value))
+        return convert(value) if convert else first(encodes, value)
+
+    return Codec(encode, lambda data: first(decodes, data))
 
 
 def _tuple(item: Codec) -> Codec:
@@ -190,10 +210,10 @@ def _mapping(item: Codec) -> Codec:
     return Codec(lambda value: convert(item.encode, value), lambda d: convert(item.decode, d))
 
 
-def _record(cls: type[Any], *, real: bool) -> Codec:
+def _record(cls: type[Any], *, floats: Floats) -> Codec:
     """Write a dataclass as an object with one member for each field."""
     hints = typing.get_type_hints(cls)
-    codecs = {field.name: _codec(hints[field.name], real=real) for field in fields(cls)}
+    codecs = {field.name: _codec(hints[field.name], floats=floats) for field in fields(cls)}
     needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
     encodes = [(name, codec.encode) for name, codec in codecs.items()]
     decodes = {name: codec.decode for name, codec in codecs.items()}

@@ -146,14 +146,15 @@ class Attempt:
             return call.unfit
         if call.offer and call.failed and not self.ended:
             return self.trouble() or "the test caught the failure, and goes on from there"
-        return self.trouble(offered=bool(call.offer))
+        return self.trouble(offered=call.command if call.offer else "")
 
-    def trouble(self, *, offered: bool = False) -> str:
+    def trouble(self, *, offered: str = "") -> str:
         """Return why the test as a whole did not pass, empty where it did.
 
         Args:
-            offered: whether a test that drift alone ended counts as passed, if nothing of it was
-                left to run: what is offered is what a run gives in which drift does not fail.
+            offered: the command that records the test, where a call of it is offered. A test that
+                drift alone ended then counts as passed, if nothing of it was left to run: what is
+                offered is what a run gives in which drift does not fail.
         """
         if self.expected:
             return "the test is expected to fail"
@@ -161,8 +162,9 @@ class Attempt:
             outcome = self.outcomes.get(phase)
             if offered and phase == "call" and self.ended == "early":
                 return (
-                    "the test stopped here, and what it does after that is not known: "
-                    "--grad-baseline-update records it if all of it passes"
+                    "the test stopped here, and what follows, further calls included, was not "
+                    f"measured; record all of it with: {offered} (or run that where this report "
+                    "is from, with --grad-report=report.json, and accept its report)"
                 )
             if outcome == "skipped":
                 return "the test was skipped"
@@ -214,7 +216,7 @@ class Ledger:
         Where several workers run the same test, it must have passed in all of them.
         """
         everywhere = self._attempts[attempt.nodeid].values()
-        offered = bool(call.offer)
+        offered = call.command if call.offer else ""
         troubles = [
             attempt.obstacle(call),
             *(other.trouble(offered=offered) for other in everywhere),

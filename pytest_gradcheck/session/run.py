@@ -7,6 +7,7 @@ Requirements:
 from __future__ import annotations
 
 import inspect
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Final
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_gradcheck.session.closing import Ending
     from pytest_gradcheck.session.settings import Settings
 
-__all__ = ["DESK", "RUN", "Desk", "Run", "seat"]
+__all__ = ["DESK", "RUN", "RUNNING", "Desk", "Run", "seat"]
 
 
 @dataclass(slots=True)
@@ -76,6 +77,8 @@ class Desk:
 
 RUN = pytest.StashKey["Run"]()
 DESK = pytest.StashKey[Desk]()
+RUNNING: ContextVar[pytest.Item] = ContextVar("RUNNING")
+"""The test that runs; a fixture that asks for ``request`` instead costs pytest three signatures."""
 
 
 def seat(item: pytest.Item) -> Desk:

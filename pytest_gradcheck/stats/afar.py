@@ -30,6 +30,7 @@ __all__ = ["MOST_TOP", "place_of", "reduced_afar"]
 MOST_TOP: Final = 100
 """How many largest elements are looked for where they lie; more are looked for here."""
 
+_TRIED: Final = 20  # largest elements that are looked for in a trial
 _TRUSTED: Final[dict[str, bool]] = {}
 
 
@@ -89,11 +90,11 @@ def _reduced(sums: Sums) -> Reduced:
 def _trusted(place: Place) -> bool:
     """Whether a place has shown that it computes what is computed here."""
     if place.name not in _TRUSTED:
-        _TRUSTED[place.name] = True
         try:
             wrong = _difference(place)
         except Exception as error:  # noqa: BLE001 - as above
             wrong = f"a trial failed there with {type(error).__name__}: {error}"
+        _TRUSTED[place.name] = not wrong
         if wrong:
             _distrust(place, wrong)
     return _TRUSTED[place.name]
@@ -102,9 +103,9 @@ def _trusted(place: Place) -> bool:
 def _difference(place: Place) -> str:
     """Return how what a place computes differs from what is computed here; empty if it does not."""
     pairs = place.samples()
-    for group in ([*pairs], *([pair] for pair in pairs)):
-        there = _sampled([view for view, _ in group], place)
-        here = _sampled([view for _, view in group], None)
+    for group, top in ((pairs, 0), (pairs, _TRIED), *(([pair], _TRIED) for pair in pairs)):
+        there = _sampled([view for view, _ in group], top, place)
+        here = _sampled([view for _, view in group], top, None)
         for one, other in zip(there, here, strict=True):
             if one != other:
                 fields = (f.name for f in dataclasses.fields(one))
@@ -116,13 +117,13 @@ def _difference(place: Place) -> str:
     return ""
 
 
-def _sampled(views: Sequence[ArrayView], place: Place | None) -> list[ParameterStats]:
+def _sampled(views: Sequence[ArrayView], top: int, place: Place | None) -> list[ParameterStats]:
     """Return the statistics of arrays, reduced in a place or here."""
     numbered = dict(enumerate(views))
-    largest = Largest(20)
+    largest = Largest(top)
     done: dict[int, Reduced] = {}
     if place is not None:
-        gathered = place.gather(numbered, top=largest.count)
+        gathered = place.gather(numbered, top=top)
         done = _taken(gathered, largest)
         numbered |= {number: NumpyView(flat) for number, flat in gathered.flat.items()}
     done.update(reduced([(i, view) for i, view in numbered.items() if i not in done], largest))

@@ -329,6 +329,12 @@ def wrong_order(*arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return index + 1, values
 
 
+def wrong_peaks(matrix: torch.Tensor, *, places: bool) -> tuple[torch.Tensor, ...]:
+    """Return peaks that are wrong where no largest elements are looked for."""
+    peaks, *others = SEEN(matrix, places=places)
+    return (peaks if places else peaks - 1, *others)
+
+
 def wrong_signs(z: torch.Tensor, by: int) -> torch.Tensor:
     """Shift the sign in from the left."""
     return z >> by
@@ -341,7 +347,7 @@ def flushed(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return patterns.masked_fill(patterns < normal.view(patterns.dtype), 0), odd
 
 
-SCALES, LARGEST_OF, SIZES_OF = fold._scales, fold.largest_of, fold._sizes
+SCALES, LARGEST_OF, SIZES_OF, SEEN = fold._scales, fold.largest_of, fold._sizes, fold._seen
 
 
 @pytest.mark.usefixtures("_untried_cpu")
@@ -350,6 +356,7 @@ SCALES, LARGEST_OF, SIZES_OF = fold._scales, fold.largest_of, fold._sizes
     [
         (fold, "_scales", wrong_scale, "another mean of bfloat16 numbers there: "),
         (found, "largest_of", wrong_order, "another top of float64 numbers there: "),
+        (fold, "_seen", wrong_peaks, "another max_abs of float16 numbers there: "),
         (signs, "_shifted", wrong_signs, "another sketch of float16 numbers"),
         (fold, "_sizes", flushed, "another (max_abs|norm|zeros|mean) of float16 numbers"),
         (fold, "_sizes", None, "a trial failed there with TypeError: 'NoneType' object is not"),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from pytest_gradcheck import measure_gradients
 from pytest_gradcheck.backends import objective
+from pytest_gradcheck.backends._torch.shards import ShardView
 from pytest_gradcheck.backends._torch.views import view_of
 from pytest_gradcheck.records import Evaluation
 from pytest_gradcheck.stats import gradient_stats, placed, point_stats
@@ -62,6 +64,16 @@ def test_any_bits_give_what_they_give_on_the_cpu(dtype: torch.dtype) -> None:
     gradient = bits.view(dtype)
     assert stats_of(gradient.cuda()) == stats_of(gradient)
     assert stats_of(gradient.nan_to_num().cuda()) == stats_of(gradient.nan_to_num())
+
+
+def test_a_shard_crosses_in_few_pieces() -> None:
+    """What lies on a device and is reduced on the CPU must not wait for each chunk of it."""
+    part = torch.arange(float(MEBI), device="cuda").view(1024, 1024)
+    view = ShardView(part, (4096, 1024), (slice(1024, 2048), slice(0, 1024)))
+    assert waits(lambda: list(view.chunks(1000))) == 1
+    starts, values = zip(*view.chunks(1000), strict=True)
+    assert starts == tuple(range(MEBI, 2 * MEBI, 1000))
+    assert torch.equal(torch.from_numpy(np.concatenate(values)), part.cpu().view(-1))
 
 
 def test_another_stream_and_modes_change_nothing() -> None:

@@ -119,6 +119,40 @@ def test_what_an_update_might_withhold_is_refused(project: Project, body: str, r
     assert (code, reason in said) == (1, True), said
 
 
+TWO = """
+from bowl import W, bowl
+def test_two(gradcheck):
+    gradcheck(W, value_and_grad=bowl(), name="a")
+    gradcheck(W, value_and_grad=bowl(), name="b")
+"""
+
+
+def test_a_refusal_names_the_command_that_records_the_rest(project: Project) -> None:
+    """A test that stopped at its first drift must be refused with the command to type instead."""
+    project.write("tests/test_n.py", TWO)
+    project.pytest("tests/test_n.py", "--grad-baseline-update")
+    before = project.baselines()
+    project.pytest(REPORT, "tests/test_n.py", scale=1.01)
+    code, said, _ = project.call("accept", "r.out.json")
+    command = "pytest tests/test_n.py::test_two --grad-baseline-update"
+    assert (code, said.count(f"not measured; record all of it with: {command} (or")) == (1, 1)
+    assert project.baselines() == before
+    project.pytest(*command.split()[1:], scale=1.01)
+    changed = {name for name, data in project.baselines().items() if data != before[name]}
+    assert changed == {"tests/__gradients__/test_n/test_two.json"}
+    assert "1 passed" in project.pytest("tests/test_n.py", scale=1.01)
+
+
+def test_a_run_that_goes_on_after_drift_offers_every_call(project: Project) -> None:
+    """Where drift only warns, every call is measured, and all of them can be accepted."""
+    project.write("tests/test_n.py", TWO)
+    project.pytest("tests/test_n.py", "--grad-baseline-update")
+    project.pytest(REPORT, "tests/test_n.py", "--grad-drift=warn", scale=1.01)
+    code, said, _ = project.call("accept", "r.out.json")
+    assert (code, said.count("rewritten")) == (0, 2)
+    assert "1 passed" in project.pytest("tests/test_n.py", scale=1.01)
+
+
 def test_an_entry_that_changed_since_is_refused(project: Project) -> None:
     """What the run was compared with must still be there, unless the user insists."""
     project.pytest(REPORT, scale=1.01)

@@ -465,3 +465,12 @@ def test_how_far_baselines_walk_is_told() -> None:
     assert "The baseline is 0.0125 from the one that it replaced (relative)." in text
     assert "The new one is 0.5 from the one that it replaces (relative)." in text
     assert " from the one that it replace" not in page()
+
+
+def test_a_cause_that_calls_share_is_said_once() -> None:
+    """What drifted must be listed by its cause, a few of the calls named."""
+    one = ReportEntry.of(verdict(), node_id="", outcome="failed", baseline="compared")
+    every = [replace(one, node_id=f"a.py::test[{i}]") for i in range(9)]
+    lines = section(markdown_text(Report(entries=tuple(every))), "Drifted")
+    named = ", ".join(f"`a.py::test[{i}]`" for i in range(3))
+    assert lines == [f"- every gradient scaled by 1.1: {named}, and 6 more"]

@@ -44,6 +44,23 @@ def test_a_summary_begins_with_what_drifted() -> None:
     assert text.count("<details>") == text.count("</details>") == 2
 
 
+def test_a_summary_says_a_cause_that_calls_share_in_one_row() -> None:
+    """Calls that drifted for one reason must be one row; of each cause, one story must come."""
+    entries = (*(entry(f"c{i}") for i in range(30)), failed("finite", "one"))
+    lines = summary_text(Report(entries=entries)).splitlines()
+    rows = [line for line in lines if line.startswith("| `")]
+    calls = "<br>".join([*(f"`tests/test_vae.py::test::c{i}`" for i in range(3)), "and 27 more"])
+    assert rows[0] == f"| {calls} | drifted | - | - | every gradient scaled by 1.1 |"
+    assert rows[1].startswith("| `t.py::t::one` | finite |")
+    told = [line.partition("<summary>")[2] for line in lines if "<summary>" in line]
+    assert told[:3] == [
+        "tests/test&#95;vae.py::test::c0</summary>",
+        "t.py::t::one</summary>",
+        "tests/test&#95;vae.py::test::c1</summary>",
+    ]
+    assert len(told) == 20
+
+
 def test_a_summary_of_a_run_that_passed_is_one_paragraph() -> None:
     """Where nothing failed there must be nothing but the counts; without calls, nothing."""
     one = ReportEntry(node_id="t.py::t", name="", outcome="passed", baseline="compared")

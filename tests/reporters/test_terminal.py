@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,6 +107,31 @@ def test_what_drifted_is_named_with_its_cause() -> None:
     assert said(Report(entries=(one,)))[1:] == [
         "drifted:",
         "  test_a.py::test_vae: every gradient scaled by 1.1",
+    ]
+
+
+def test_a_cause_that_many_tests_share_is_said_once() -> None:
+    """Tests that drifted for one reason must be one block, however many they are."""
+    one = entry("a.py::test", drifted=True, failed=("drift",), verdict=verdict())
+    many = [replace(one, node_id=f"a.py::test[{i}]") for i in range(500)]
+    other = entry("b.py::test", drifted=True, failed=("drift",))
+    assert said(Report(entries=(*many[:400], other, *many[400:])))[1:] == [
+        "drifted:",
+        "  500 calls: every gradient scaled by 1.1",
+        "      a.py::test[0]",
+        "      a.py::test[1]",
+        "      a.py::test[2]",
+        "      and 497 more",
+        "  b.py::test",
+    ]
+    assert said(Report(entries=(other, *many[:4])), top=1)[1:] == [
+        "drifted:",
+        "  b.py::test",
+        "  ... and 4 more",
+    ]
+    assert said(Report(entries=tuple(many[:4])))[2:] == [
+        "  4 calls: every gradient scaled by 1.1",
+        *(f"      a.py::test[{i}]" for i in range(4)),
     ]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import math
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ from pytest_gradcheck.records import (
     Table,
     Verdict,
 )
-from pytest_gradcheck.serialize import from_json, to_json, to_plain
+from pytest_gradcheck.serialize import NotFinite, from_json, to_finite, to_json, to_plain
 from tests.measurements import measurement, verdict
 
 RECORDS = (
@@ -281,6 +282,34 @@ def test_what_is_no_number_cannot_be_packed() -> None:
         to_json(PointStats(sketches=(odd,), dtypes=()))
     with pytest.raises(UsageTypeError, match="expected numbers"):
         to_json(PointStats(sketches=(), dtypes=(), values=("x",)))  # type: ignore[arg-type]
+
+
+def test_finite_records_are_told_from_others() -> None:
+    """Where every number is finite, the three ways to write must agree; else one must say so."""
+    for one in (measurement(shadow=True), measurement(facts={"a": 1.5, "b": None, "c": True})):
+        assert to_finite(one) == to_json(one) == to_plain(one)
+    for odd in (
+        measurement(facts={"number": math.nan}),
+        measurement(walked=math.inf),
+        measurement(allowances={"a": 1.0, "b": -math.inf}),
+    ):
+        with pytest.raises(NotFinite):
+            to_finite(odd)
+
+
+def test_nothing_is_left_for_the_garbage_collector() -> None:
+    """What was written and read must be free at once: a large run holds a hundred megabytes."""
+    whole = verdict(measurement(shadow=True))
+    data = to_json(whole)
+    gc.collect()
+    gc.disable()
+    try:
+        from_json(Verdict, to_json(whole))
+        with pytest.raises(UsageTypeError):
+            from_json(Verdict, data | {"baseline": 3})
+        assert gc.collect() < 50  # the last error's own frames
+    finally:
+        gc.enable()
 
 
 def test_plain_data_keep_real_numbers() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_gradcheck.backends._torch.views import Chunk, TensorView, pieces, real_shape, to_numpy
+from pytest_gradcheck.backends._torch.views import Chunk, TensorView, crossed, real_shape, to_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,8 +130,7 @@ def _runs(
     starts = _starts(here[:cut], whole[:cut], place[:cut])
     if cut == 0 or run >= _SHORT or stride > size:
         for row, start in zip(rows, starts, strict=True):
-            for offset, piece in pieces(row, 0, size):
-                yield start * stride + first + offset, to_numpy(piece)
+            yield from crossed(row, start * stride + first, size)
         return
     yield from _together(rows, starts, stride, first, size)
 

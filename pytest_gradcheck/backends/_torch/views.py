@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import ArrayView, Place
 
-__all__ = ["Chunk", "SparseView", "TensorView", "pieces", "real_shape", "to_numpy", "view_of"]
+__all__ = [
+    "Chunk",
+    "SparseView",
+    "TensorView",
+    "crossed",
+    "pieces",
+    "real_shape",
+    "to_numpy",
+    "view_of",
+]
 
 _IN_NUMPY = {torch.float16, torch.float32, torch.float64}
 _BYTES = {torch.float32: 4, torch.float64: 8}
@@ -113,12 +122,7 @@ class TensorView:
             return
         tensor = self.tensor.detach()
         if not tensor.is_complex():
-            # Each crossing from an accelerator waits for it: few large ones, cut up on this side.
-            at_once = size if tensor.is_cpu else max(size, _CROSSING)
-            for start, piece in pieces(tensor, 0, at_once):
-                flat = to_numpy(piece)
-                for offset in range(0, flat.size, size):
-                    yield start + offset, flat[offset : offset + size]
+            yield from crossed(tensor, 0, size)
             return
         for start, piece in pieces(tensor, 0, max(1, size // 2)):
             pairs = torch.view_as_real(piece.resolve_conj()).reshape(-1)
@@ -194,6 +198,16 @@ def pieces(tensor: torch.Tensor, start: int, size: int) -> Iterator[tuple[int, t
     rows = size // inner
     for row in range(0, tensor.shape[0], rows):
         yield start + row * inner, tensor[row : row + rows].reshape(-1)
+
+
+def crossed(tensor: torch.Tensor, start: int, size: int) -> Iterator[Chunk]:
+    """Yield the elements of a real tensor in C order, their indices beginning at `start`."""
+    # Each crossing from an accelerator waits for it: few large ones, cut up on this side.
+    at_once = size if tensor.is_cpu else max(size, _CROSSING)
+    for first, piece in pieces(tensor, start, at_once):
+        flat = to_numpy(piece)
+        for offset in range(0, flat.size, size):
+            yield first + offset, flat[offset : offset + size]
 
 
 def to_numpy(flat: torch.Tensor) -> NDArray[Any]:

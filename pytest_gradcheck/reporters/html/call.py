@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pytest_gradcheck.drift.usage import Usage, usages
+from pytest_gradcheck.drift.usage import Usage, usage
 from pytest_gradcheck.explain import explain
 from pytest_gradcheck.records import SeriesVerdict
 from pytest_gradcheck.reporters.html.figures import strip
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 __all__ = ["call_content", "used_by"]
 
 
-def used_by(verdict: Verdict) -> dict[str, Usage]:
+def used_by(verdict: Verdict | None) -> Usage:
     """Return what each parameter of a call used of its allowance; empty without a baseline."""
-    if verdict.baseline is None:
-        return {}
+    if verdict is None or verdict.baseline is None:
+        return Usage()
     written = verdict.limits.get("min_drift")
     min_drift = float(written) if written else None
-    return usages(verdict.measurement, verdict.baseline, min_drift=min_drift)
+    return usage(verdict.measurement, verdict.baseline, min_drift=min_drift)
 
 
 def call_content(
     entry: ReportEntry,
-    used: Mapping[str, Usage],
+    used: Usage,
     layouts: Layouts,
     *,
     machine: Mapping[str, Scalar],
@@ -114,7 +114,7 @@ def _statistics(tier: GradientStats, sense: str) -> dict[str, float]:
         "largest element": tier.max_abs,
         "RMS": tier.norm / math.sqrt(tier.size or 1),
         "elements": tier.size,
-        "exactly zero": sum(p.zeros for p in tier.parameters),
+        "exactly zero": tier.zeros,
         "NaN": tier.nans,
         "Inf": tier.infs,
     }

@@ -6,15 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_gradcheck.reporters.causes import together
 from pytest_gradcheck.reporters.story import cause_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_gradcheck.drift.usage import Usage
     from pytest_gradcheck.reporters import ReportEntry
 
-__all__ = ["Row", "choices", "row"]
+__all__ = ["Row", "choices", "row", "shared"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Row:
     seconds: float
 
 
-def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
+def row(number: int, entry: ReportEntry, used: Usage) -> Row:
     """Return the line of one call.
 
     Args:
@@ -70,10 +71,16 @@ def row(number: int, entry: ReportEntry, used: Mapping[str, Usage]) -> Row:
         backend=verdict.measurement.backend if verdict else "",
         cause=cause_of(entry),
         norm=m.norm if m else None,
-        used=max((one.share for one in used.values()), default=None),
+        used=max(used.share, default=None),
         parameters=len(m.native.parameters) if m else None,
         seconds=entry.seconds,
     )
+
+
+def shared(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return the causes that several calls which drifted have, with these calls."""
+    groups = together([one for one in rows if "drifted" in one.states], lambda one: one.cause)
+    return {cause: calls for cause, calls in groups if len(calls) > 1}
 
 
 def choices(values: Iterable[str]) -> Sequence[tuple[str, int]]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from pytest_gradcheck.reporters.causes import SHOWN
 from pytest_gradcheck.reporters.html.call import call_content, used_by
-from pytest_gradcheck.reporters.html.overview import Row, choices, row
+from pytest_gradcheck.reporters.html.overview import Row, choices, row, shared
 from pytest_gradcheck.reporters.html.packing import packed
 from pytest_gradcheck.reporters.html.parameters import Layouts
 
@@ -36,12 +37,16 @@ def page(report: Report, *, top: int) -> str:
     layouts = Layouts()
     rows, contents = [], []
     for number, entry in enumerate(report.entries):
-        used = used_by(entry.gradients) if entry.gradients else {}
+        used = used_by(entry.gradients)
         contents.append(call_content(entry, used, layouts, machine=report.environment, top=top))
         rows.append(row(number, entry, used))
+    causes = shared(rows)
     style, script = _asset("page.css"), _script()
     text: str = _template().render(
         rows=sorted(rows, key=_order),
+        causes=causes,
+        place={cause: number for number, cause in enumerate(causes, start=1)},
+        shown=SHOWN,
         filters=_filters(rows),
         report=report,
         layouts=packed(layouts.content()),

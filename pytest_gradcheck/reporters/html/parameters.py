@@ -8,19 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_gradcheck.reporters.html.packing import column
+import numpy as np
+
+from pytest_gradcheck.reporters.html.packing import Ready, column, texts
 from pytest_gradcheck.stats.histogram import LOWEST, PER_DECADE
+from pytest_gradcheck.stats.matrix import matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pytest_gradcheck.drift.usage import Usage
     from pytest_gradcheck.records import Measurement, ParameterStats
 
 __all__ = ["Layouts", "parameter_columns"]
 
-_DIGITS = "0123456789abcdef"
-_SAME = -1  # in place of a norm in the baseline that shows the same digits as the one now
+_DIGITS = b"0123456789abcdef"
+_LETTERS = np.frombuffer(_DIGITS, dtype=np.uint8)
+_SAME = "-1"  # in place of a norm in the baseline that shows the same digits as the one now
 
 
 @dataclass(slots=True)
@@ -49,7 +53,7 @@ class Layouts:
 def parameter_columns(
     measurement: Measurement,
     baseline: Measurement | None,
-    used: Mapping[str, Usage],
+    used: Usage,
     layouts: Layouts,
 ) -> dict[str, Any]:
     """Return what the page shows of each parameter.
@@ -64,44 +68,47 @@ def parameter_columns(
         Columns of numbers in forward order; a single number stands for a column of equal ones.
     """
     every = measurement.native.parameters
-    norms = [p.norm for p in every]
+    norms = texts([p.norm for p in every], 4)
     columns = {
         "layout": layouts.number(every),
-        "norm": column(norms, 4),
-        "max": column([p.max_abs for p in every], 3),
-        "mean": column([p.mean for p in every], 2),
-        "zeros": column([p.zeros for p in every], 4),
+        "norm": column(norms),
+        "max": column(texts([p.max_abs for p in every], 3)),
+        "mean": column(texts([p.mean for p in every], 2)),
+        "zeros": column(texts([p.zeros for p in every], 4)),
         "bad": {
-            i: [p.nans, p.infs, [list(index) for index in p.nonfinite]]
+            str(i): [p.nans, p.infs, [list(index) for index in p.nonfinite]]
             for i, p in enumerate(every)
             if not p.finite
         },
         "off": [i for i, p in enumerate(every) if p.disconnected],
-        "hist": [_levels(measurement.histograms.get(p.name, ())) for p in every]
+        "hist": _levels([measurement.histograms.get(p.name, ()) for p in every])
         if measurement.histograms
         else None,
     }
-    return columns | (_compared(every, baseline, used) if baseline else {})
+    return columns | (_compared(every, norms, baseline, used) if baseline else {})
 
 
 def _compared(
-    every: Sequence[ParameterStats], baseline: Measurement, used: Mapping[str, Usage]
+    every: Sequence[ParameterStats], norms: Sequence[str], baseline: Measurement, used: Usage
 ) -> dict[str, Any]:
     """Return the columns that hold parameters against their baseline."""
     old = {p.name: p.norm for p in baseline.native.parameters}
-    was = [old.get(p.name) for p in every]
-    same = [
-        _SAME if before is not None and f"{before:.4g}" == f"{p.norm:.4g}" else before
-        for p, before in zip(every, was, strict=True)
-    ]
-    found = [used.get(p.name) for p in every]
+    was = texts([old.get(p.name) for p in every], 4)
+    place = {name: i for i, name in enumerate(used.names)}
+    found = [place.get(p.name) for p in every]
     now = {p.name for p in every}
+
+    def told(values: Sequence[float], digits: int) -> Ready:
+        return column(texts([None if i is None else values[i] for i in found], digits))
+
     return {
-        "was": column(same, 4),
-        "observed": column([one.observed if one else None for one in found], 2),
-        "allowed": column([one.allowed if one else None for one in found], 2),
-        "cosine": column([one.cosine if one else None for one in found], 4),
-        "native": [i for i, one in enumerate(found) if one and one.precision == "native"],
+        "was": column([_SAME if a == b else b for a, b in zip(norms, was, strict=True)]),
+        "observed": told(used.observed, 2),
+        "allowed": told(used.allowed, 2),
+        "cosine": told(used.cosine, 4),
+        "native": [
+            i for i, j in enumerate(found) if j is not None and used.precision[j] == "native"
+        ],
         "gone": [
             [p.name, list(p.shape), f"{p.norm:.4g}"]
             for p in baseline.native.parameters
@@ -110,12 +117,20 @@ def _compared(
     }
 
 
-def _levels(counts: Sequence[int]) -> str:
-    """Return a histogram as text: its first bin, then the height of each, one of 15 levels."""
-    filled = bytes(map(bool, counts))
-    first, last = filled.find(1), filled.rfind(1)
-    if first < 0:
-        return ""
-    highest, most = max(counts), len(_DIGITS) - 1
-    levels = [_DIGITS[-(-count * most // highest)] for count in counts[first : last + 1]]
-    return f"{LOWEST * PER_DECADE + first}:{''.join(levels)}"
+def _levels(histograms: Sequence[tuple[int, ...]]) -> list[str]:
+    """Return histograms as text: the first bin, then the height of each, one of 15 levels."""
+    bins = max(map(len, histograms), default=0)
+    if not bins:
+        return [""] * len(histograms)
+    every = [counts + (0,) * (bins - len(counts)) for counts in histograms]
+    counts = matrix(every, bins, "q")
+    highest = counts.max(axis=1)
+    levels = -(-counts * (len(_DIGITS) - 1) // np.maximum(highest, 1)[:, None])
+    text = _LETTERS[levels].tobytes().decode("ascii")
+    filled = counts > 0
+    first, last = filled.argmax(axis=1), bins - filled[:, ::-1].argmax(axis=1)
+    found = zip(highest.tolist(), first.tolist(), last.tolist(), strict=True)
+    return [
+        f"{LOWEST * PER_DECADE + i}:{text[row * bins + i : row * bins + j]}" if most else ""
+        for row, (most, i, j) in enumerate(found)
+    ]

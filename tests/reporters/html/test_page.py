@@ -11,13 +11,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
-import pytest
-
 from pytest_gradcheck.records import CheckResult, Healthy, Metric, Series
 from pytest_gradcheck.reporters import Report, ReportEntry
 from pytest_gradcheck.reporters.html import html_text
 from pytest_gradcheck.reporters.html.figures import line, strip
-from pytest_gradcheck.reporters.html.packing import column, packed, rounded
 from pytest_gradcheck.reporters.html.series_figures import series_figures
 from pytest_gradcheck.series.judge import judge_series
 from pytest_gradcheck.series.rules import Rule
@@ -142,22 +139,6 @@ def test_many_parameters_stay_small() -> None:
     assert (many - few) / 32 < 4096
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(1.0, 1), (math.nan, "nan"), (-math.inf, "-inf"), (None, None), (1 / 3, 0.333), (7, 7)],
-)
-def test_numbers_are_short_and_never_break_json(value: float | None, expected: object) -> None:
-    """Every number must survive JSON, at the digits that are shown."""
-    assert unpacked(packed(rounded(value, 3))) == expected
-
-
-def test_a_column_of_equal_numbers_is_one_number() -> None:
-    """What is the same for all must be said once."""
-    assert column([0.0, 0.0], 3) == 0.0
-    assert column([1.23456, math.nan], 3) == [1.23, "nan"]
-    assert column([], 3) == []
-
-
 def test_long_series_are_thinned_and_keep_their_end() -> None:
     """A figure must not grow with the run, and its last value must be the last one."""
     values = [float(i) for i in range(5000)]
@@ -200,3 +181,17 @@ def test_a_training_run_shows_what_failed_first() -> None:
     assert figures[0]["bands"] == [["norm, healthy max", 0, 10]]
     parts = replace(series, metrics=tuple(metrics[3:]))
     assert [one["title"] for one in series_figures(judge_series(parts, ()))] == ["component.kl"]
+
+
+def test_a_cause_that_calls_share_stands_there_once() -> None:
+    """A shared cause must be one block with links; its rows point there, and can be searched."""
+    every = [replace(odd(), node_id=f"a.py::test[{i}]") for i in range(6)]
+    body = html_text(Report(entries=(*every, broken()))).partition("<script>")[0]
+    block = body[body.index('class="shared"') : body.index("<noscript>")]
+    assert re.findall("href=.(#call-[0-9]+)", block) == ["#call-0", "#call-1", "#call-2"]
+    assert "6 calls: &lt;script&gt;window.broken = 1&lt;/script&gt;: sign flipped" in block
+    assert "and 3 more" in block
+    assert body.count('<span class="path">shared cause 1</span>') == 6
+    assert body.count('<span class="cause" hidden>') == 6
+    assert body.count('<span class="cause">') == 1
+    assert 'class="shared"' not in html_text(report()).partition("<script>")[0]

@@ -9,7 +9,7 @@ Requirements:
     each 16 MB.
     Beside the tensors and what is brought over, at most 40 MB are held there, or 54 MB where a
     large tensor is not contiguous, and nothing afterwards. What is brought over of large tensors is
-    some 800 bytes for each, and 30 for every 4,093 elements.
+    some 800 bytes for each, and 30 for every 4,093 elements. The trial (`samples`) holds 80 MB.
     Anything unusual (sparse, conjugated, of a class of its own) is left to the CPU, and so is all
     on a device without float64 (``mps``), without a word.
 """
