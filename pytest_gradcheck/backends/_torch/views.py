@@ -91,8 +91,8 @@ class TensorView:
     @property
     def afar(self) -> Place | None:
         """Where the tensor is reduced, ``None`` where that is here."""
-        if self.tensor.device.type in _HERE:
-            return None
+        if ("cpu" if self.tensor.is_cpu else self.tensor.device.type) in _HERE:
+            return None  # the first is told sooner
         from pytest_gradcheck.backends._torch.device import place_of
 
         return place_of(self.tensor)
