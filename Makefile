@@ -66,8 +66,12 @@ lint: $(INSTALLED)
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
-bench: $(INSTALLED)
+bench: $(INSTALLED) build/peers
 	$(RUN) benchmarks
+
+build/peers: requirements/peers.txt $(INSTALLED)
+	$(RUN) pip install -q --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 clean:
 	rm -rf build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

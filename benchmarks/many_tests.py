@@ -2,18 +2,23 @@
 
 Run: ``python -m benchmarks.many_tests [--tests N] [--pairs N] [--profile]``
 
-A project is generated in which every test checks the gradient of a bowl in a few dimensions, with a
-baseline for each (ten functions of a module, a thousand tests a module). Compared is the CPU time
-of three runs in turn:
+A project is generated in which every test checks the gradient of a bowl in a few dimensions, each
+at a point of its own, with a baseline for each (ten functions of a module, a thousand tests a
+module). Compared are the CPU time, and the largest memory, of runs in turn:
 
 plain
     The same tests measure and judge through the library, without the plugin: what the work costs.
 with the plugin
-    The tests use the fixture in check mode: hooks, ledger, reading of baselines, closing.
+    The tests use the fixture in check mode: hooks, ledger, reading and checking of baselines,
+    comparing with them, closing.
 empty
     As many tests that do nothing, with the plugin and without: what the hooks alone cost.
+empty, with a fixture
+    The same with a fixture of one's own that does nothing: what any fixture costs in pytest.
 
-The session overhead is the second less the first; the evaluation of the model is in both.
+The session overhead is the second less the first; measuring and judging is in both. Differences are
+between runs beside each other, of which the median counts: a machine that does other work, too,
+makes both slower.
 """
 
 from __future__ import annotations
@@ -22,7 +27,6 @@ import argparse
 import cProfile
 import os
 import pstats
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,6 +34,7 @@ import tempfile
 from pathlib import Path
 
 LIMIT = 0.3e-3  # seconds a test
+UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 PER_MODULE = 1000
 PER_FUNCTION = 100
 
@@ -39,7 +44,7 @@ import pytest
 from pytest_gradcheck.api import judged, source
 from pytest_gradcheck.limits import parse
 
-W = {"w": np.arange(1.0, 5.0)}
+W = np.arange(1.0, 5.0)
 LIMITS = parse(("the call", {"perturb": False}))
 
 def bowl(point):
@@ -48,12 +53,12 @@ def bowl(point):
 CHECKED = """
 @pytest.mark.parametrize("n", range({count}))
 def test_{name}(gradcheck, n):
-    gradcheck(W, value_and_grad=bowl, perturb=False)
+    gradcheck({{"w": W + n / 7}}, value_and_grad=bowl, perturb=False)
 """
 PLAIN = """
 @pytest.mark.parametrize("n", range({count}))
 def test_{name}(n):
-    verdict = judged(source(W, value_and_grad=bowl), LIMITS, keep=True)
+    verdict = judged(source({{"w": W + n / 7}}, value_and_grad=bowl), LIMITS, keep=True)
     assert verdict.passed
 """
 EMPTY = """
@@ -61,7 +66,14 @@ EMPTY = """
 def test_{name}(n):
     pass
 """
+OWN = """
+@pytest.fixture
+def own():
+    return None
+
+""" + EMPTY.replace("(n)", "(own, n)")
 PLUGIN = ("-p", "pytest_gradcheck.plugin")
+KINDS = {"checked": CHECKED, "plain": PLAIN, "empty": EMPTY, "own": OWN}
 
 
 def main() -> int:
@@ -73,7 +85,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for kind, body in (("checked", CHECKED), ("plain", PLAIN), ("empty", EMPTY)):
+        for kind, body in KINDS.items():
             generate(root / kind, body, args.tests)
         run(root / "checked", *PLUGIN, "--grad-baseline-update")
         if args.profile:
@@ -83,18 +95,31 @@ def main() -> int:
             "plain": ("plain",),
             "with the plugin": ("checked", *PLUGIN),
             "empty": ("empty",),
+            "empty, with a fixture": ("own",),
             "empty, with the plugin": ("empty", *PLUGIN),
         }
         times: dict[str, list[float]] = {name: [] for name in jobs}
+        peaks: dict[str, list[float]] = {name: [] for name in jobs}
         for _ in range(args.pairs):
             for name, (kind, *options) in jobs.items():
-                times[name].append(run(root / kind, *options) / args.tests)
-    for name, seconds in times.items():
-        print(f"{name:<24} {statistics.median(seconds) * 1e3:6.3f} ms a test")
+                seconds, peak = run(root / kind, *options)
+                times[name].append(seconds / args.tests)
+                peaks[name].append(peak)
+    for name, seconds_each in times.items():
+        median, most = statistics.median(seconds_each) * 1e3, statistics.median(peaks[name])
+        print(f"{name:<24} {median:6.3f} ms a test, at most {most / 1e6:4.0f} MB")
     session = median_difference(times["with the plugin"], times["plain"])
     hooks = median_difference(times["empty, with the plugin"], times["empty"])
-    print(f"session overhead         {session * 1e3:6.3f} ms a test (limit {LIMIT * 1e3:g})")
-    print(f"hooks alone              {hooks * 1e3:6.3f} ms a test")
+    fixture = median_difference(times["empty, with a fixture"], times["empty"])
+    memory = median_difference(peaks["with the plugin"], peaks["plain"]) / args.tests
+    plain = session / statistics.median(times["plain"])
+    print(
+        f"session overhead         {session * 1e3:6.3f} ms a test (limit {LIMIT * 1e3:g}), "
+        f"{plain:.2f} of a plain one"
+    )
+    print(f"  of which hooks         {hooks * 1e3:6.3f} ms a test")
+    print(f"  of which any fixture   {fixture * 1e3:6.3f} ms a test")
+    print(f"memory                   {memory / 1e3:6.1f} KB a test, the plugin itself included")
     return 0 if session <= LIMIT else 1
 
 
@@ -114,16 +139,18 @@ def generate(folder: Path, body: str, tests: int) -> None:
         (folder / f"test_m{number}.py").write_text(text, encoding="utf-8")
 
 
-def run(folder: Path, *options: str) -> float:
-    """Return the CPU seconds of one run in a folder."""
+def run(folder: Path, *options: str) -> tuple[float, float]:
+    """Return the CPU seconds of one run in a folder, and the most memory in bytes."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OMP_NUM_THREADS": "1"}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    result = subprocess.run(command, cwd=folder, env=alone, capture_output=True, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if result.returncode:
-        raise SystemExit(result.stdout.decode()[-3000:] + result.stderr.decode())
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, cwd=folder, env=alone, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(said.read().decode()[-3000:])
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * UNIT
 
 
 def show_profile(folder: Path) -> None:

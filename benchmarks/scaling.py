@@ -63,7 +63,9 @@ def main() -> int:
     """Sweep the axes that were asked for; print, fit and plot."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--axis", action="append", choices=list(AXES), help="default: all")
-    parser.add_argument("--largest", type=int, default=10**8, help="elements (default 1e8)")
+    parser.add_argument(
+        "--largest", type=int, default=fitting(), help="elements (default: 1e9 or what fits)"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="per point (default 3)")
     args = parser.parse_args()
     rows = [row for axis in args.axis or AXES for row in AXES[axis](args.largest, args.rounds)]
@@ -126,7 +128,7 @@ def tests(_: int, rounds: int) -> list[Row]:
             root = Path(folder) / "checked"
             many_tests.generate(root, many_tests.CHECKED, count)
             many_tests.run(root, *many_tests.PLUGIN, "--grad-baseline-update")
-            seconds = min(many_tests.run(root, *many_tests.PLUGIN) for _ in range(rounds))
+            seconds = min(many_tests.run(root, *many_tests.PLUGIN)[0] for _ in range(rounds))
         found.append(Row(axis="tests", size=count, seconds=seconds, extra_bytes=0))
     return found
 
@@ -211,6 +213,12 @@ def exponent(rows: list[Row]) -> float:
         return math.nan
     x, y = np.log([r.size for r in upper]), np.log([r.seconds for r in upper])
     return float(np.polyfit(x, y, 1)[0])
+
+
+def fitting() -> int:
+    """Return the largest power of ten, up to 1e9, whose gradient fits four times into memory."""
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return next(n for k in range(9, 0, -1) if 4 * 4 * (n := int(10**k)) <= there)
 
 
 def processor() -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaselineError",
+    "GradientDeviceWarning",
     "GradientDriftWarning",
     "GradientError",
     "MissingExtraError",
@@ -52,6 +53,10 @@ class PrecisionError(UsageError):
 
 class RankError(UsageError):
     """Report a rank of a distributed run that did not do its part, and why."""
+
+
+class GradientDeviceWarning(UserWarning):
+    """Tell that gradients on a device are reduced on the CPU, and why."""
 
 
 class GradientDriftWarning(UserWarning):

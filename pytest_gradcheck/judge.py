@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.caution import cautions
@@ -37,4 +36,12 @@ def judge(measurement: Measurement, limits: Limits, *, name: str = "") -> Verdic
 
 def with_drift(verdict: Verdict, result: CheckResult, baseline: Measurement | None) -> Verdict:
     """Return the verdict with what the baseline says, judged last."""
-    return dataclasses.replace(verdict, results=(*verdict.results, result), baseline=baseline)
+    return Verdict(
+        name=verdict.name,
+        measurement=verdict.measurement,
+        results=(*verdict.results, result),
+        baseline=baseline,
+        limits=verdict.limits,
+        warnings=verdict.warnings,
+        tables=verdict.tables,
+    )

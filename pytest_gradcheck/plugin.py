@@ -14,8 +14,8 @@ import pytest
 from pytest_gradcheck.session import ranks, settings, xdist
 from pytest_gradcheck.session.fixture import grad_snapshot, gradcheck
 from pytest_gradcheck.session.marker import NAME, alone
-from pytest_gradcheck.session.run import RUN, Run
-from pytest_gradcheck.session.waiting import waiting_on
+from pytest_gradcheck.session.run import RUN, RUNNING, Run
+from pytest_gradcheck.session.waiting import waiting_on, watched
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -139,19 +139,27 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     if not uses and not alone(pyfuncitem):
         return (yield)
     __tracebackhide__ = True
-    from pytest_gradcheck.session.unasked import heeding, watching
+    from pytest_gradcheck.session.unasked import heed, watching
 
-    with heeding(pyfuncitem) if uses else watching(pyfuncitem):
-        return (yield)
+    if not uses:
+        with watching(pyfuncitem):
+            return (yield)
+    result = yield
+    heed(pyfuncitem)
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Show what a test waits for."""
-    if "gradcheck" not in getattr(item, "fixturenames", ()):
-        return (yield)
-    with waiting_on(item.config):
-        return (yield)
+    """Let the fixture know the test that runs, and show what it waits for."""
+    token = RUNNING.set(item)
+    try:
+        if NAME not in getattr(item, "fixturenames", ()) or not watched(item.config):
+            return (yield)
+        with waiting_on(item.config):
+            return (yield)
+    finally:
+        RUNNING.reset(token)
 
 
 @pytest.hookimpl(wrapper=True)

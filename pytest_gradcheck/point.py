@@ -30,6 +30,7 @@ __all__ = [
 
 CHUNK = 16 * 1024
 
+_PLAIN = {np.dtype(np.float32), np.dtype(np.float64)}
 _ELEMENT = re.compile(r"(?P<name>.+)\[(?P<index>\d+(?:, ?\d+)*)\]")
 
 Point: TypeAlias = "Mapping[str, NDArray[np.floating]]"
@@ -62,6 +63,14 @@ class NumpyView:
         """The real elements in one row, ``None`` where they do not lie so."""
         plain = self.array.flags.c_contiguous and not np.iscomplexobj(self.array)
         return self.array.reshape(-1) if plain else None
+
+    @property
+    def memory(self) -> tuple[int, int, int] | None:
+        """Where float32 or float64 elements lie in one row (see `ArrayView`)."""
+        array = self.array
+        if array.dtype not in _PLAIN or not array.flags.c_contiguous or not array.size:
+            return None
+        return array.__array_interface__["data"][0], array.size, array.itemsize
 
     def chunks(self, size: int) -> Iterator[tuple[int, NDArray[np.floating]]]:
         """Yield ``(start, values)``; slices of the array itself where it is contiguous."""

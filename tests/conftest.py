@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+
+with suppress(ImportError):  # without it, tests that draw are not collected
+    from hypothesis import settings
+
+    settings.register_profile("shared", deadline=None)  # machines are shared: time says nothing
+    settings.load_profile("shared")
 
 
 @pytest.fixture(autouse=True)

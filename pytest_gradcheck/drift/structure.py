@@ -19,6 +19,8 @@ def structure_findings(measurement: Measurement, baseline: Measurement) -> list[
     if measurement.backend != baseline.backend:
         text = f"backend {baseline.backend} -> {measurement.backend}"
         return [Finding(subject="total", text=text)]
+    if _outline(measurement) == _outline(baseline):
+        return []
     variables, told = variable_findings(measurement, baseline)
     parts = [
         *_names(measurement.native, baseline.native),
@@ -26,6 +28,16 @@ def structure_findings(measurement: Measurement, baseline: Measurement) -> list[
         *_components(measurement.native, baseline.native),
     ]
     return [*variables, *(f for f in parts if f.subject not in told or _of_its_own(f))]
+
+
+def _outline(measurement: Measurement) -> tuple[object, ...]:
+    """Return all that is looked at."""
+    parameters, components = measurement.native.parameters, measurement.native.components
+    return (
+        [(p.name, p.shape, p.dtype) for p in parameters],
+        [c.name for c in components],
+        measurement.structure,
+    )
 
 
 def _of_its_own(finding: Finding) -> bool:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import ast
 import difflib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pytest_gradcheck.checks import (
@@ -34,6 +35,10 @@ __all__ = ["LIMITS", "Limits", "parse", "parse_ini"]
 
 _CHECKS = (Finite, Reaches, NormBounds, PerturbationStability, Balance, Numeric, Concentration)
 _OPTIONAL = object()
+_SINGLE = {bool, float, int, str, type(None)}
+
+_Plain = tuple[tuple[str, type, object], ...]
+"""Names, types and values: ``perturb=True`` is not ``perturb=1``, though the two are equal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,27 @@ def parse(*layers: tuple[str, Mapping[str, object]]) -> Limits:
     Raises:
         UsageError: an unknown limit or a value it does not accept, with where it is written.
     """
+    plain = [one for _, layer in layers if (one := _plain(layer)) is not None]
+    if len(plain) == len(layers):
+        with suppress(UsageError):  # and say below where the mistake is
+            return _known(*plain)
+    return _parsed(layers)
+
+
+def _plain(layer: Mapping[str, object]) -> _Plain | None:
+    """Return what tells a layer of single values apart, ``None`` for one that holds others."""
+    found = tuple([(name, type(value), value) for name, value in layer.items()])
+    return found if all(kind in _SINGLE for _, kind, _ in found) else None
+
+
+@lru_cache(maxsize=128)
+def _known(*layers: _Plain) -> Limits:
+    """Return the limits of layers of single values, which many tests have in common."""
+    return _parsed([("", {name: value for name, _, value in layer}) for layer in layers])
+
+
+def _parsed(layers: Sequence[tuple[str, Mapping[str, object]]]) -> Limits:
+    """Return the limits of some layers, farthest first."""
     merged: dict[str, object] = {}
     replaced: dict[str, Check] = {}
     for where, layer in layers:

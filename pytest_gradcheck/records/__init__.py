@@ -41,6 +41,7 @@ from pytest_gradcheck.records.objective import (
     Start,
 )
 from pytest_gradcheck.records.origin import Origin
+from pytest_gradcheck.records.place import Gathered, Place, Sums
 from pytest_gradcheck.records.replicates import (
     Estimate,
     ParameterReplicates,
@@ -75,6 +76,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Finding",
+    "Gathered",
     "GradientStats",
     "Healthy",
     "Jitter",
@@ -89,6 +91,7 @@ __all__ = [
     "Outcome",
     "ParameterReplicates",
     "ParameterStats",
+    "Place",
     "PointStats",
     "Precision",
     "Push",
@@ -101,6 +104,7 @@ __all__ = [
     "SeriesVerdict",
     "Sketch",
     "Start",
+    "Sums",
     "Table",
     "TierNoise",
     "Verdict",

@@ -36,7 +36,10 @@ class ArrayView(Protocol):
     """Show one parameter's values or gradient to the statistics, wherever it lies.
 
     A complex array shows as reals with a last axis of two (real, imaginary), of complex `dtype`. A
-    view may have `flat`, for speed: the real elements in one row, ``None`` if they do not lie so.
+    view may have, for speed, `flat`: the real elements in one row, ``None`` if they do not lie so;
+    and `memory`: address, number and bytes of float32 or float64 elements that lie in one row in
+    the memory of this process for as long as the view lives, ``None`` if they do not. It may have
+    `afar`, for arrays that lie elsewhere: the `Place` that reduces them there, or ``None``.
     """
 
     @property

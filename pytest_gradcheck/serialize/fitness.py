@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records import SeriesBaseline
 from pytest_gradcheck.serialize.series import series_data
-from pytest_gradcheck.serialize.writing import entry_of
+from pytest_gradcheck.serialize.writing import entry_data
 
 if TYPE_CHECKING:
     from pytest_gradcheck.records import Kept
@@ -21,7 +21,7 @@ def unstorable(entry: Kept) -> str:
         if isinstance(entry, SeriesBaseline):
             series_data(entry)
         else:
-            entry_of(entry)
+            entry_data(entry)
     except UsageError as error:
         return str(error)
     return ""

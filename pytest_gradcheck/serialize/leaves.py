@@ -111,12 +111,16 @@ def _exactly(kind: type) -> Codec:
 
 def _encode_float(value: object) -> float | str:
     """Return a float as a number, or as text if it is not finite."""
+    if type(value) is float and math.isfinite(value):
+        return value
     number = _as_float(value)
     return number if math.isfinite(number) else repr(number)
 
 
 def _decode_float(data: object) -> float:
     """Return the float that a number or a text stands for."""
+    if type(data) is float and math.isfinite(data):
+        return data
     if isinstance(data, str) and data in _NONFINITE:
         return _NONFINITE[data]
     if not isinstance(data, float | int) or isinstance(data, bool) or not _fits(data):

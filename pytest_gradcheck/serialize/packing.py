@@ -17,7 +17,6 @@ Requirements:
 
 from __future__ import annotations
 
-import base64
 import binascii
 import math
 import operator
@@ -39,6 +38,7 @@ __all__ = [
     "unpacked_near",
 ]
 
+_CODES = {1: "b", 2: "h", 4: "i"}  # of `struct`, by width
 _COARSE_WIDTHS = (2, 3, 4)
 _LOWEST = -1043  # the exponent below which a step would be smaller than any float64
 _HIGHEST = 1024
@@ -76,9 +76,10 @@ def packed_coarse(sketch: Sketch, width: int) -> str:
     norm, bits = _doubles([sketch.norm, *sketch.values])[:8], 8 * width - 1
     exponent = max(_exponent(sketch.values), _LOWEST)
     most = (1 << bits) - 1
-    steps = (round(math.ldexp(v, bits - exponent)) for v in sketch.values)
-    whole = _integers((max(-most, min(most, step)) for step in steps), width)
-    return _text(norm + bytes([width]) + _integers([exponent], 2) + whole)
+    steps = [round(math.ldexp(v, bits - exponent)) for v in sketch.values]
+    if most + 1 in steps or -most - 1 in steps:  # the largest value, rounded up
+        steps = [max(-most, min(most, step)) for step in steps]
+    return _text(norm + bytes([width]) + _integers([exponent], 2) + _integers(steps, width))
 
 
 def unpacked_coarse(text: str) -> Sketch:
@@ -92,8 +93,8 @@ def unpacked_coarse(text: str) -> Sketch:
     if len(head) == 3 and head[0] in _COARSE_WIDTHS and len(body) % head[0] == 0:  # noqa: PLR2004 - width and exponent
         bits, exponent = 8 * head[0] - 1, int.from_bytes(head[1:], "little", signed=True)
         steps = _from_integers(body, head[0])
-        if _LOWEST <= exponent <= _HIGHEST and all(abs(s) >> bits == 0 for s in steps):
-            values = (math.ldexp(step, exponent - bits) for step in steps)
+        if _LOWEST <= exponent <= _HIGHEST and -(1 << bits) not in steps:  # which is never written
+            values = [math.ldexp(step, exponent - bits) for step in steps]
             return Sketch(norm=norm, values=tuple(values))
     msg = "not a packed sketch of a point"
     raise UsageError(msg)
@@ -179,15 +180,22 @@ def _exponent(values: Iterable[float]) -> int:
     return math.frexp(peak)[1] if peak else _LOWEST
 
 
-def _integers(numbers: Iterable[int], width: int) -> bytes:
+def _integers(numbers: Sequence[int], width: int) -> bytes:
     """Return integers as little-endian two's complement of `width` bytes each."""
-    return b"".join(number.to_bytes(width, "little", signed=True) for number in numbers)
+    code = _CODES.get(width)
+    if code is None:
+        return b"".join([number.to_bytes(width, "little", signed=True) for number in numbers])
+    return struct.pack(f"<{len(numbers)}{code}", *numbers)
 
 
-def _from_integers(data: bytes, width: int) -> list[int]:
+def _from_integers(data: bytes, width: int) -> Sequence[int]:
     """Return the integers in little-endian two's complement of `width` bytes each."""
-    parts = (data[i : i + width] for i in range(0, len(data), width))
-    return [int.from_bytes(part, "little", signed=True) for part in parts]
+    code = _CODES.get(width)
+    if code is None:
+        parts = [data[i : i + width] for i in range(0, len(data), width)]
+        return [int.from_bytes(part, "little", signed=True) for part in parts]
+    found: tuple[int, ...] = struct.unpack(f"<{len(data) // width}{code}", data)
+    return found
 
 
 def _norm(data: bytes) -> tuple[float, bytes]:
@@ -201,10 +209,9 @@ def _norm(data: bytes) -> tuple[float, bytes]:
 def _doubles(numbers: Iterable[float]) -> bytes:
     """Return finite numbers as little-endian float64."""
     values = tuple(numbers)
-    for value in values:
-        if not math.isfinite(value):
-            msg = f"{value} cannot be packed"
-            raise UsageError(msg)
+    if not all(map(math.isfinite, values)):
+        msg = f"{next(v for v in values if not math.isfinite(v))} cannot be packed"
+        raise UsageError(msg)
     return struct.pack(f"<{len(values)}d", *values)
 
 
@@ -220,13 +227,13 @@ def _from_doubles(data: bytes) -> tuple[float, ...]:
 
 def _text(data: bytes) -> str:
     """Return bytes as base64."""
-    return base64.b64encode(data).decode("ascii")
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 def _bytes(text: str) -> bytes:
     """Return the bytes that a base64 text stands for."""
     try:
-        return base64.b64decode(text, validate=True)
+        return binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError):
         msg = "not base64 of finite float64 numbers"
         raise UsageError(msg) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.records import (
@@ -15,71 +15,76 @@ from pytest_gradcheck.records import (
     Sample,
     Sketch,
 )
+from pytest_gradcheck.serialize.kinds import refuse_other_kinds
 from pytest_gradcheck.serialize.packing import unpacked, unpacked_coarse, unpacked_near
 from pytest_gradcheck.serialize.replicates import replicates_of
-from pytest_gradcheck.serialize.writing import SHADOW_DTYPE
+from pytest_gradcheck.serialize.shapes import Entry, ParameterLines, ReplicatesBlock, SampleLine
+from pytest_gradcheck.serialize.values import from_json
+from pytest_gradcheck.serialize.writing import DTYPE, SHADOW_DTYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_gradcheck.records import Scalar
-    from pytest_gradcheck.serialize.shapes import Entry, ParameterLines, SampleLine
+    from pytest_gradcheck.records import Replicates
 
 __all__ = ["measurement_of"]
 
 _LARGEST_SIZE = 2**63
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
-def measurement_of(entry: Entry, environment: Mapping[str, Scalar]) -> Measurement:
+def measurement_of(entry: Mapping[str, Any], packages: Mapping[str, str]) -> Measurement:
     """Return the measurement that an entry keeps.
 
     Args:
-        entry: of a baseline file.
-        environment: of the file, which is all that is known of the packages.
+        entry: JSON data, as `pytest_gradcheck.serialize.writing.entry_data` makes them. Of others
+            there is an error of any kind, or a measurement whose entry they are not.
+        packages: of the file, which is all that is known of them.
 
     Raises:
         UsageError: packed numbers are damaged, missing or left over.
     """
-    exact = _Numbers(entry.exact)
-    lines = entry.parameters
+    refuse_other_kinds(Entry, entry)
+    exact = _Numbers(entry["exact"])
+    lines, components = entry["parameters"], entry.get("components", {})
+    for line in lines.values():
+        refuse_other_kinds(ParameterLines, line)
     native = GradientStats(
         value=exact.next(),
-        components=_components(entry, exact),
+        components=_components(components, exact),
         parameters=tuple([_native(name, line) for name, line in lines.items()]),
     )
-    samples = tuple([_sample(line, exact) for line in entry.samples])
+    samples = tuple([_sample(line, exact) for line in entry.get("samples", ())])
     shadow = None
-    if entry.shadow is not None:
+    if "shadow" in entry:
         shadow = GradientStats(
             value=exact.next(),
-            components=_components(entry, exact),
+            components=_components(components, exact),
             parameters=tuple([_shadow(name, line) for name, line in lines.items()]),
         )
     exact.finish()
-    own = {n: a for n, line in lines.items() if (a := _allowance(line, 0)) is not None}
-    wide = {n: a for n, line in lines.items() if (a := _allowance(line, 1)) is not None}
     return Measurement(
-        objective=entry.objective,
-        backend=entry.backend,
-        device=entry.device,
-        sense=entry.sense,
-        seed=entry.seed,
+        objective=entry["objective"],
+        backend=entry["backend"],
+        device=entry["device"],
+        sense=entry["sense"],
+        seed=entry["seed"],
         native=native,
         shadow=shadow,
         point=PointStats(
-            sketches=tuple([unpacked_coarse(line.point) for line in lines.values()]),
-            dtypes=tuple([line.point_dtype or line.dtype for line in lines.values()]),
-            values=None if entry.point is None else unpacked(entry.point),
+            sketches=tuple([unpacked_coarse(line["point"]) for line in lines.values()]),
+            dtypes=tuple([line.get("point_dtype") or _dtype(line) for line in lines.values()]),
+            values=unpacked(entry["point"]) if "point" in entry else None,
         ),
         samples=samples,
-        replicates=replicates_of(entry.replicates) if entry.replicates else None,
-        allowances={**entry.allowances, **own},
-        shadow_allowances={**entry.shadow_allowances, **wide},
-        walked=entry.walked,
-        facts=entry.facts,
-        structure=entry.structure,
-        policy=entry.policy,
-        packages={name: text for name, text in environment.items() if isinstance(text, str)},
+        replicates=_replicates(entry["replicates"]) if "replicates" in entry else None,
+        allowances=_allowances(lines, 0, entry.get("allowances", _NOTHING)),
+        shadow_allowances=_allowances(lines, 1, entry.get("shadow_allowances", _NOTHING)),
+        walked=float(entry.get("walked", 0.0)),
+        facts=entry.get("facts", _NOTHING),
+        structure=entry.get("structure", _NOTHING),
+        policy=entry.get("policy", _NOTHING),
+        packages=packages,
     )
 
 
@@ -104,7 +109,7 @@ class _Numbers:
             raise UsageError(msg)
 
 
-def _components(entry: Entry, exact: _Numbers) -> tuple[ComponentStats, ...]:
+def _components(lines: Mapping[str, Any], exact: _Numbers) -> tuple[ComponentStats, ...]:
     """Return the components with their exact numbers."""
     return tuple(
         [
@@ -113,72 +118,90 @@ def _components(entry: Entry, exact: _Numbers) -> tuple[ComponentStats, ...]:
                 value=exact.next(),
                 norm=exact.next(),
                 share=exact.next(),
-                cosines=tuple([exact.next() for _ in line.cosines]),
+                cosines=tuple([exact.next() for _ in line.get("cosines", ())]),
             )
-            for name, line in entry.components.items()
+            for name, line in lines.items()
         ]
     )
 
 
-def _sample(line: SampleLine, exact: _Numbers) -> Sample:
+def _sample(line: Mapping[str, Any], exact: _Numbers) -> Sample:
     """Return a perturbed point with its exact numbers."""
+    refuse_other_kinds(SampleLine, line)
     return Sample(
-        label=line.label,
-        seed=line.seed,
-        scale=line.scale,
+        label=line["label"],
+        seed=line["seed"],
+        scale=float(line["scale"]),
         value=exact.next(),
         norm=exact.next(),
-        cosine=math.nan if line.cosine is None else exact.next(),
-        dead=line.dead,
+        cosine=exact.next() if "cosine" in line else math.nan,
+        dead=tuple(line.get("dead", ())),
     )
 
 
-def _native(name: str, line: ParameterLines) -> ParameterStats:
+def _replicates(data: object) -> Replicates:
+    """Return the replicates that an entry keeps."""
+    return replicates_of(from_json(ReplicatesBlock, data))
+
+
+def _native(name: str, line: Mapping[str, Any]) -> ParameterStats:
     """Return a parameter in its own precision."""
-    sketch = None
-    if line.sketch is not None and line.shadow is not None:
-        sketch = unpacked_near(line.sketch, _split(line.shadow, beside=2)[0])
-    elif line.sketch is not None:
-        sketch, _ = _split(line.sketch, beside=0)
-    if min(line.shape, default=0) < 0 or math.prod(line.shape) >= _LARGEST_SIZE:
-        msg = f"no array has the shape {list(line.shape)!s:.60}"
+    sketch, shape = None, tuple(line["shape"])
+    if "sketch" in line and "shadow" in line:
+        sketch = unpacked_near(line["sketch"], _split(line["shadow"], beside=2)[0])
+    elif "sketch" in line:
+        sketch, _ = _split(line["sketch"], beside=0)
+    if min(shape, default=0) < 0 or math.prod(shape) >= _LARGEST_SIZE:
+        msg = f"no array has the shape {list(shape)!s:.60}"
         raise UsageError(msg)
     return ParameterStats(
         name=name,
-        shape=line.shape,
-        dtype=line.dtype,
-        disconnected=line.disconnected,
-        norm=sketch.norm if sketch else line.norm,
-        max_abs=line.max_abs,
-        mean=line.mean,
-        zeros=line.zeros,
+        shape=shape,
+        dtype=_dtype(line),
+        disconnected=line.get("disconnected", False),
+        norm=sketch.norm if sketch else float(line["norm"]),
+        max_abs=float(line["max_abs"]),
+        mean=float(line["mean"]),
+        zeros=line.get("zeros", 0),
         sketch=sketch,
     )
 
 
-def _shadow(name: str, line: ParameterLines) -> ParameterStats:
+def _shadow(name: str, line: Mapping[str, Any]) -> ParameterStats:
     """Return a parameter in float64."""
     sketch, norm, max_abs, mean = None, 0.0, 0.0, 0.0
-    if line.shadow is not None:
-        sketch, (max_abs, mean) = _split(line.shadow, beside=2)
+    if "shadow" in line:
+        sketch, (max_abs, mean) = _split(line["shadow"], beside=2)
         norm = sketch.norm
-    disconnected = line.shadow_disconnected
     return ParameterStats(
         name=name,
-        shape=line.shape,
-        dtype=line.shadow_dtype or SHADOW_DTYPE,
-        disconnected=line.disconnected if disconnected is None else disconnected,
+        shape=tuple(line["shape"]),
+        dtype=line.get("shadow_dtype") or SHADOW_DTYPE,
+        disconnected=line.get("shadow_disconnected", line.get("disconnected", False)),
         norm=norm,
         max_abs=max_abs,
         mean=mean,
-        zeros=line.zeros if line.shadow_zeros is None else line.shadow_zeros,
+        zeros=line.get("shadow_zeros", line.get("zeros", 0)),
         sketch=sketch,
     )
 
 
-def _allowance(line: ParameterLines, tier: int) -> float | None:
-    """Return what a parameter is allowed in one tier, ``None`` where it has nothing."""
-    return line.allowance[tier] if tier < len(line.allowance) else None
+def _dtype(line: Mapping[str, Any]) -> str:
+    """Return the type of a parameter's gradient."""
+    found: str = line.get("dtype", DTYPE)
+    return found
+
+
+def _allowances(
+    lines: Mapping[str, Any], tier: int, others: Mapping[str, float]
+) -> dict[str, float]:
+    """Return what noise explains in one tier: of parameters, and of whatever else there is."""
+    found = dict(others)
+    for name, line in lines.items():
+        allowed = line.get("allowance", ())
+        if tier < len(allowed) and allowed[tier] is not None:
+            found[name] = allowed[tier]
+    return found
 
 
 def _split(text: str, *, beside: int) -> tuple[Sketch, tuple[float, ...]]:

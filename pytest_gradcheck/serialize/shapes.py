@@ -24,9 +24,11 @@ Requirements:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
 
 from pytest_gradcheck.records import Scalar
+from pytest_gradcheck.serialize.values import to_json
 
 __all__ = [
     "ComponentLine",
@@ -36,6 +38,8 @@ __all__ = [
     "ReplicatesBlock",
     "SampleLine",
     "Total",
+    "lean",
+    "lean_entry",
 ]
 
 
@@ -144,3 +148,28 @@ class Entry:
     exact: str
     point: str | None = None
     parameters: Mapping[str, ParameterLines]
+
+
+def lean_entry(entry: Entry) -> dict[str, Any]:
+    """Return the JSON data of an entry, without the fields that hold their default."""
+    data = lean(entry)
+    data["parameters"] = {name: lean(line) for name, line in entry.parameters.items()}
+    if entry.components:
+        data["components"] = {name: lean(line) for name, line in entry.components.items()}
+    if entry.replicates:
+        data["replicates"] = lean(entry.replicates)
+    if entry.samples:
+        data["samples"] = [lean(line) for line in entry.samples]
+    return data
+
+
+def lean(
+    record: Entry | ParameterLines | ComponentLine | SampleLine | ReplicatesBlock,
+) -> dict[str, Any]:
+    """Return the JSON data of a record, without the fields that hold their default."""
+    data = to_json(record)
+    for one in fields(record):
+        default = one.default if one.default_factory is MISSING else one.default_factory()
+        if getattr(record, one.name) == default:
+            del data[one.name]
+    return data

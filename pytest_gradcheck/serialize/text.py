@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
-from dataclasses import MISSING, dataclass, fields
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pytest_gradcheck.errors import BaselineError, UsageError
@@ -24,15 +23,9 @@ from pytest_gradcheck.records import Kept, Measurement, Scalar, SeriesBaseline
 from pytest_gradcheck.serialize.layout import layout, line
 from pytest_gradcheck.serialize.reading import measurement_of
 from pytest_gradcheck.serialize.series import series_data, series_of, series_text, split_series
-from pytest_gradcheck.serialize.shapes import (
-    ComponentLine,
-    Entry,
-    ParameterLines,
-    ReplicatesBlock,
-    SampleLine,
-)
+from pytest_gradcheck.serialize.shapes import Entry, lean_entry
 from pytest_gradcheck.serialize.values import from_json, to_json
-from pytest_gradcheck.serialize.writing import entry_of
+from pytest_gradcheck.serialize.writing import entry_data
 
 __all__ = ["SCHEMA", "Baseline", "baseline_text", "parse_baseline"]
 
@@ -42,6 +35,7 @@ _REMEDY = (
     "restore it from version control, or run again with --grad-baseline-update to record it anew"
 )
 _CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})", re.MULTILINE)
+_ABSENT = object()
 _SCHEMA = re.compile(r"gradcheck-baseline/([1-9][0-9]{0,8})")
 
 
@@ -93,29 +87,72 @@ def parse_baseline(
     """
     data = _object(text, source)
     series = split_series(data)
+    environment, entries = _checked_head(data, source)
+    packages = {name: said for name, said in environment.items() if isinstance(said, str)}
+    found: dict[str, Kept] = {}
+    for key, entry in entries.items():
+        measured = _as_written(entry, packages)
+        if measured is None:
+            raise _damage(data, key, source)
+        found[key] = measured
+    for key, entry in series.items():
+        try:
+            found[key] = series_of(entry, environment)
+        except (ValueError, OverflowError) as error:
+            raise _damaged(source, key, error) from None
+    return environment, found
+
+
+def _checked_head(data: dict[str, Any], source: str) -> tuple[dict[str, Scalar], dict[str, Any]]:
+    """Return the environment of a file, and the data of its entries, of which nothing is known."""
+    entries = data.get("entries")
+    known = isinstance(entries, dict)
+    head = _decoded({**data, "entries": {}} if known else data, source)
+    return dict(head.environment), cast("dict[str, Any]", entries)
+
+
+def _decoded(data: object, source: str) -> Baseline:
+    """Return the outermost object of a file, all of whose fields are what they must be."""
     try:
-        baseline = from_json(Baseline, data)
+        return from_json(Baseline, data)
     except UsageError as error:
         raise _unusable(source, f"is damaged ({error})") from None
-    entries: dict[str, Kept] = {}
-    for key in (*baseline.entries, *series):
-        try:
-            if key in series:
-                entries[key] = series_of(series[key], baseline.environment)
-                continue
-            entry = baseline.entries[key]
-            measured = entries[key] = measurement_of(entry, baseline.environment)
-            _refuse_contradiction(measured, entry, data["entries"][key])
-        except (ValueError, OverflowError) as error:
-            raise _unusable(source, f"is damaged at {key!r} ({error})") from None
-    return dict(baseline.environment), entries
+
+
+def _as_written(entry: Any, packages: Mapping[str, str]) -> Measurement | None:  # noqa: ANN401 - whatever there is
+    """Return what an entry keeps, ``None`` if that would be written as another entry.
+
+    It is read without a look at its shape: what is not as it was written gives an error, or other
+    data when it is written anew, and only then is it worth knowing what is wrong.
+    """
+    try:
+        measured = measurement_of(entry, packages)
+        return measured if entry_data(measured) == entry else None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None
+
+
+def _damage(data: dict[str, Any], key: str, source: str) -> BaselineError:
+    """Return the error for an entry that is not as it was written, with what is wrong with it."""
+    plain = lean_entry(_decoded(data, source).entries[key])  # where a field of another kind is told
+    try:
+        where = _difference(entry_data(measurement_of(plain, {})), data["entries"][key])
+    except (ValueError, OverflowError) as error:
+        return _damaged(source, key, error)
+    what = (
+        f"{'.'.join(where)} does not go with the packed numbers, "
+        "as after a change by hand or a merge of two versions"
+    )
+    return _damaged(source, key, what)
 
 
 def _entry_text(key: str, entry: Kept) -> str:
     """Return the lines of an entry of either kind."""
     if isinstance(entry, SeriesBaseline):
         return series_text(key, series_data(entry))
-    return layout(key, _data(entry_of(entry)))
+    data = entry_data(entry)
+    from_json(Entry, data)  # which says what a backend must not put there
+    return layout(key, data)
 
 
 def _object(text: str, source: str) -> dict[str, Any]:
@@ -140,44 +177,9 @@ def _object(text: str, source: str) -> dict[str, Any]:
     return cast("dict[str, Any]", data)
 
 
-def _refuse_contradiction(measurement: Measurement, entry: Entry, data: dict[str, Any]) -> None:
-    """Raise where the rounded numbers of an entry are not those of its packed ones."""
-    written = entry_of(measurement)
-    if written == entry and _lean_all(entry, data):
-        return  # as nearly always; to compare their JSON takes several times as long
-    where = _difference(_data(written), data)
-    if where:
-        msg = (
-            f"{'.'.join(where)} does not go with the packed numbers, "
-            "as after a change by hand or a merge of two versions"
-        )
-        raise UsageError(msg)
-
-
-def _lean_all(entry: Entry, data: dict[str, Any]) -> bool:
-    """Return whether the JSON data of an entry leave out every field that holds its default."""
-    lines = [*entry.parameters.items(), *entry.components.items()]
-    held = [*data["parameters"].values(), *data.get("components", {}).values()]
-    records = [entry, *(line for _, line in lines), *entry.samples]
-    members = [data, *held, *data.get("samples", ())]
-    return all(len(d) == _told(r) for r, d in zip(records, members, strict=True))
-
-
-def _told(record: Any) -> int:  # noqa: ANN401 - any of our records
-    """Return how many fields of a record do not hold their default."""
-    return sum(
-        getattr(record, name) != default
-        for name, default in _defaults(cast("Hashable", type(record)))
-    )
-
-
-@cache
-def _defaults(cls: Hashable) -> list[tuple[str, object]]:
-    """Return the fields of a record with their defaults; what has none differs from all."""
-    return [
-        (f.name, f.default if f.default_factory is MISSING else f.default_factory())
-        for f in fields(cast("Any", cls))
-    ]
+def _damaged(source: str, key: str, why: object) -> BaselineError:
+    """Return the error for a file that one entry makes unusable."""
+    return _unusable(source, f"is damaged at {key!r} ({why})")
 
 
 def _unusable(source: str, what: str, first: str = "") -> BaselineError:
@@ -202,36 +204,9 @@ def _refuse_constant(name: str) -> object:
 
 
 def _difference(written: object, found: object) -> list[str]:
-    """Return the path to the first difference of two objects, empty where there is none."""
-    if isinstance(written, dict) and isinstance(found, dict):
-        for name in dict.fromkeys([*written, *found]):
-            if name not in written or name not in found:
-                return [name]
-            if written[name] != found[name]:
-                return [name, *_difference(written[name], found[name])]
-    return []
-
-
-def _data(entry: Entry) -> dict[str, Any]:
-    """Return the JSON data of an entry, without the fields that hold their default."""
-    data = _lean(entry)
-    data["parameters"] = {name: _lean(line) for name, line in entry.parameters.items()}
-    if entry.components:
-        data["components"] = {name: _lean(line) for name, line in entry.components.items()}
-    if entry.replicates:
-        data["replicates"] = _lean(entry.replicates)
-    if entry.samples:
-        data["samples"] = [_lean(line) for line in entry.samples]
-    return data
-
-
-def _lean(
-    record: Entry | ParameterLines | ComponentLine | SampleLine | ReplicatesBlock,
-) -> dict[str, Any]:
-    """Return the JSON data of a record, without the fields that hold their default."""
-    data = to_json(record)
-    for field in fields(record):
-        default = field.default if field.default_factory is MISSING else field.default_factory()
-        if getattr(record, field.name) == default:
-            del data[field.name]
-    return data
+    """Return the path to the first difference of two objects that differ."""
+    if not (isinstance(written, dict) and isinstance(found, dict)):
+        return []
+    names = dict.fromkeys([*written, *found])
+    name = next(n for n in names if written.get(n, _ABSENT) != found.get(n, _ABSENT))
+    return [name, *_difference(written.get(name), found.get(name))]

@@ -98,9 +98,7 @@ def _part(key: object, convert: Callable[[Any], object], value: object) -> objec
     try:
         return convert(value)
     except Mismatch as error:
-        error.path.append(str(key))
-        error.inside = True
-        raise
+        raise _inside(str(key), error) from None
 
 
 @cache
@@ -217,22 +215,44 @@ def _record(cls: type[Any], *, floats: Floats) -> Codec:
     hints = typing.get_type_hints(cls)
     codecs = {field.name: _codec(hints[field.name], floats=floats) for field in fields(cls)}
     needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+    encodes = [(name, codec.encode) for name, codec in codecs.items()]
+    decodes = {name: codec.decode for name, codec in codecs.items()}
+    least, most = frozenset(needed), frozenset(codecs)
 
     def encode(value: object) -> dict[str, object]:
         if type(value) is not cls:
             refuse(cls.__name__, value)
-        return {name: _part(name, c.encode, getattr(value, name)) for name, c in codecs.items()}
+        data, name = {}, ""
+        try:
+            for name, convert in encodes:
+                data[name] = convert(getattr(value, name))
+        except Mismatch as error:
+            raise _inside(name, error) from None
+        return data
 
     def decode(data: object) -> object:
         if not isinstance(data, Mapping):
             refuse(f"an object ({cls.__name__})", data)
-        unknown = [name for name in data if name not in codecs]
-        missing = [name for name in needed if name not in data]
-        if unknown or missing:
+        if not least <= data.keys() <= most:
+            unknown = [name for name in data if name not in codecs]
+            missing = [name for name in needed if name not in data]
             text = f"missing field {missing[0]!r}" if missing else f"unknown field {unknown[0]!r}"
             known = ", ".join(codecs)
             msg = f"{text} (the fields of {cls.__name__} are {known})"
             raise Mismatch(msg, inside=True)
-        return cls(**{name: _part(name, codecs[name].decode, part) for name, part in data.items()})
+        found, name = {}, ""
+        try:
+            for name, part in data.items():
+                found[name] = decodes[name](part)
+        except Mismatch as error:
+            raise _inside(name, error) from None
+        return cls(**found)
 
     return Codec(encode, decode)
+
+
+def _inside(key: str, error: Mismatch) -> Mismatch:
+    """Return a mismatch with the place of the part that it came from."""
+    error.path.append(key)
+    error.inside = True
+    return error

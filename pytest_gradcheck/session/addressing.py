@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +41,7 @@ def address_of(item: pytest.Item, run: Run, device: str, label: str) -> Address:
     return Address(
         path=_located(item.path, function, variant),
         key=f"{test}::{label}" if label else test,
-        command=shlex.join(words),
+        words=tuple(words),
     )
 
 

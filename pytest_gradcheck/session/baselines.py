@@ -8,7 +8,7 @@ Requirements:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -50,12 +50,17 @@ class Address:
     Attributes:
         path: of the file.
         key: of the entry in it.
-        command: that records the entry.
+        words: of the command that records the entry.
     """
 
     path: Path
     key: str
-    command: str
+    words: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """The command that records the entry, to be typed."""
+        return shlex.join(self.words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,28 +82,45 @@ class Decision(Generic[Judged]):
 
 @dataclass(slots=True)
 class Shelf:
-    """Read baseline files, each once a run: only the end of the run changes them."""
+    """Read baseline files, each once a run: only the end of the run changes them.
 
-    _read: dict[Path, Mapping[str, Kept] | BaselineError] = field(default_factory=dict)
+    An entry is handed out and forgotten: ten thousand of them take more memory than the run. Who
+    asks again, a test that runs again, has its file read again.
+    """
+
+    _left: dict[Path, dict[str, Kept]] = field(default_factory=dict)
+    _keys: dict[Path, frozenset[str] | BaselineError] = field(default_factory=dict)
 
     def find(self, address: Address) -> Kept | BaselineError | None:
         """Return the entry at an address, ``None`` where there is none, or why nobody can tell."""
-        found = self._content(address.path)
-        return found if isinstance(found, BaselineError) else found.get(address.key)
+        path, key = address.path, address.key
+        known = self._keys.get(path)
+        if isinstance(known, BaselineError):
+            return known
+        left = self._left.get(path, {})
+        if known is None or (key in known and key not in left):
+            found = self._read(path)
+            if isinstance(found, BaselineError):
+                return found
+            left = self._left[path] = found
+        return left.pop(key, None)
 
     def keys(self, path: Path) -> Collection[str] | None:
         """Return the keys of the entries in a file, ``None`` where nobody can tell."""
-        found = self._content(path)
-        return None if isinstance(found, BaselineError) else found.keys()
+        if path not in self._keys:
+            self._read(path)
+        known = self._keys[path]
+        return None if isinstance(known, BaselineError) else known
 
-    def _content(self, path: Path) -> Mapping[str, Kept] | BaselineError:
-        """Return what a file holds, or why it cannot be read."""
-        if path not in self._read:
-            try:
-                self._read[path] = store.read(path).entries
-            except BaselineError as error:
-                self._read[path] = error
-        return self._read[path]
+    def _read(self, path: Path) -> dict[str, Kept] | BaselineError:
+        """Read a file, note its keys, and return its entries, or why it cannot be read."""
+        try:
+            found = dict(store.read(path).entries)
+        except BaselineError as error:
+            self._keys[path] = error
+            return error
+        self._keys[path] = frozenset(found)
+        return found
 
 
 def of_kind(

@@ -22,7 +22,7 @@ from pytest_gradcheck.session.offering import Offered, offered_by
 from pytest_gradcheck.session.saying import call_of, property_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pytest
 
@@ -112,11 +112,13 @@ def _decide(
     return decision, offered, "missing" if stored is None else "compared"
 
 
-def _moved(verdict: Verdict) -> list[str]:
+def _moved(verdict: Verdict) -> Sequence[str]:
     """Return the parameters whose values are not those of a baseline that holds all the same."""
     drift = verdict.result("drift")
     if drift is None or verdict.baseline is None or drift.outcome != "passed":
-        return []
+        return ()
+    if not drift.findings:
+        return ()  # a check that passed tells of whatever moved
     return moved_parameters(verdict.measurement, verdict.baseline)
 
 

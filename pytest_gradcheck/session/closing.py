@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ending", "close"]
 
+_FATES = {"skipped": "skipped", "failed": "failed", "xfailed": "failed as expected"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
@@ -152,10 +154,8 @@ def _reasons(run: Run, *, whole: bool = True) -> Iterator[str]:
 
 def _fate(attempt: Attempt) -> str:
     """Return what became of a test, as a verb."""
-    fates = {"skipped": "skipped", "failed": "failed", "xfailed": "failed as expected"}
-    if attempt.outcome in fates:
-        return fates[attempt.outcome]
-    return "passed" if attempt.complete else "did not finish"
+    found = _FATES.get(attempt.outcome)
+    return found or ("passed" if attempt.complete else "did not finish")
 
 
 def _unused(run: Run, scope: Scope) -> dict[Path, list[str]]:

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_gradcheck.errors import GradientDriftWarning, GradientError
 from pytest_gradcheck.session.frames import message_width, shorn
-from pytest_gradcheck.session.run import RUN, Desk, Run, seat
+from pytest_gradcheck.session.run import RUN, RUNNING, Desk, Run, seat
 from pytest_gradcheck.session.studies import Studies
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ __all__ = ["GradCheck", "grad_snapshot", "gradcheck"]
 
 
 @pytest.fixture
-def gradcheck(request: pytest.FixtureRequest) -> GradCheck:
+def gradcheck() -> GradCheck:
     """Measure and judge gradients, and compare them with their baseline."""
-    return GradCheck(request.node, request.config.stash[RUN], seat(request.node))
+    item = RUNNING.get()
+    return GradCheck(item, item.config.stash[RUN], seat(item))
 
 
 @pytest.fixture

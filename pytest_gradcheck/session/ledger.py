@@ -12,7 +12,7 @@ Requirements:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,6 +80,18 @@ class Call:
     command: str = ""
     kind: Literal["gradient", "series"] = "gradient"
 
+    def message(self) -> dict[str, Any]:
+        """Return what is not as by default, to be sent; `Call` takes it back as keywords."""
+        # Not asdict, which would copy whole measurements.
+        return {
+            name: value
+            for name, default in _DEFAULTS.items()
+            if (value := getattr(self, name)) != default
+        }
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Call)}
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -102,14 +114,15 @@ class Attempt:
     ended: Ended = ""
 
     def add(self, report: pytest.TestReport) -> None:
-        """Take in the report of one phase."""
+        """Take in the report of one phase, and take from it what it brought: pytest keeps it."""
         if self.outcomes.get(report.when) != "failed":  # a part of a phase may report for itself
             self.outcomes[report.when] = report.outcome
         self.expected |= hasattr(report, "wasxfail")
-        message = getattr(report, "gradcheck", None) or {}
-        self.calls += [Call(**call) for call in message.get("calls", ())]
-        self.idle |= message.get("idle", False)
-        self.ended = message.get("ended", "") or self.ended
+        message = vars(report).pop("gradcheck", None)
+        if message:
+            self.calls += [Call(**call) for call in message.get("calls", ())]
+            self.idle |= message.get("idle", False)
+            self.ended = message.get("ended", "") or self.ended
 
     @property
     def outcome(self) -> str:
@@ -172,11 +185,16 @@ class Ledger:
         worker = getattr(report, "worker_id", "")
         if report.when == _CRASH:
             self._attempts[report.nodeid] = {}
-        known = self._attempts.setdefault(report.nodeid, {})
+        known = self._attempts.get(report.nodeid)
+        if known is None:
+            known = self._attempts[report.nodeid] = {}
+        attempt = known.get(worker)
         if report.when == "setup":
             known.pop("", None)
-            known[worker] = Attempt(report.nodeid)
-        known.setdefault(worker, Attempt(report.nodeid)).add(report)
+            attempt = None
+        if attempt is None:
+            attempt = known[worker] = Attempt(report.nodeid)
+        attempt.add(report)
 
     def __iter__(self) -> Iterator[Attempt]:
         """Return the last run of every test."""

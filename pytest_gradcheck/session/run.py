@@ -7,7 +7,8 @@ Requirements:
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field, fields
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_gradcheck.session.closing import Ending
     from pytest_gradcheck.session.settings import Settings
 
-__all__ = ["DESK", "RUN", "Desk", "Run", "seat"]
+__all__ = ["DESK", "RUN", "RUNNING", "Desk", "Run", "seat"]
 
 
 @dataclass(slots=True)
@@ -76,6 +77,8 @@ class Desk:
 
 RUN = pytest.StashKey["Run"]()
 DESK = pytest.StashKey[Desk]()
+RUNNING: ContextVar[pytest.Item] = ContextVar("RUNNING")
+"""The test that runs; a fixture that asks for ``request`` instead costs pytest three signatures."""
 
 
 def seat(item: pytest.Item) -> Desk:
@@ -145,15 +148,15 @@ class Run:
             return
         idle = report.when == "call" and report.passed and not desk.used
         if desk.calls or idle:
-            # Not asdict, which would copy whole measurements.
-            calls = [{f.name: getattr(c, f.name) for f in fields(c)} for c in desk.calls]
             ended = _ended(item, desk, excinfo) if report.when == "call" else ""
             report.gradcheck = {  # type: ignore[attr-defined]
-                "calls": calls,
+                "calls": [call.message() for call in desk.calls],
                 "idle": idle,
                 "ended": ended,
             }
             desk.calls.clear()
+        if report.when == "teardown":
+            del item.stash[DESK]  # which pytest keeps for as long as the item
 
     def close(self, config: pytest.Config, status: int) -> bool:
         """Write baselines and reports, and return whether anything went wrong with that."""

@@ -15,7 +15,7 @@ from pytest_gradcheck.serialize import to_json, unstorable
 from pytest_gradcheck.session.ledger import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TypedDict, Unpack
 
     from pytest_gradcheck.records import CheckResult, Verdict
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     class Gradient(TypedDict, total=False):
         """What only the call of a gradient says."""
 
-        moved: list[str]
+        moved: Sequence[str]
         sees: Callable[[], str]
 
 
 __all__ = ["call_of", "property_of"]
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 def call_of(
@@ -74,15 +76,15 @@ def call_of(
         line=where[1],
         failed=entry.failed,
         drifted=entry.drifted,
-        moved=gradient.get("moved", []),
+        moved=gradient.get("moved", ()),
         reason="" if drift is None or found == "compared" else _first(drift),
         unfit=problem,
         sees=gradient["sees"]() if keep and "sees" in gradient else "",
-        warnings=list(entry.warnings),
+        warnings=entry.warnings,
         seconds=entry.seconds,
         entry=to_json(offered.entry) if keep else None,
         verdict=to_json(verdict) if told else None,
-        command="" if found == "off" else address.command,
+        command=address.command if found != "off" and (told or offered.action) else "",
     )
 
 
@@ -103,7 +105,7 @@ def property_of(call: Call, verdict: Verdict | SeriesVerdict, **numbers: object)
         "drifted": call.drifted,
         **numbers,
     }
-    return json.dumps(content, separators=(",", ":"))
+    return _ENCODER.encode(content)
 
 
 def _first(result: CheckResult) -> str:

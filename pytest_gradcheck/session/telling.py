@@ -87,7 +87,7 @@ def _entry(run: Run, attempt: Attempt, call: Call, changes: Changes, root: Path)
     """Return what the report says of a call."""
     status: BaselineStatus = call.baseline
     reason = call.reason
-    refused = run.ledger.obstacle(attempt, call)
+    refused = run.ledger.obstacle(attempt, call) if call.action or call.offer else ""
     if call.action:
         reason = refused or changes.problems.get(Path(call.path), "")
         status = "withheld" if reason else "recorded"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.session.run import Desk
 
-__all__ = ["heeding", "watching"]
+__all__ = ["heed", "watching"]
 
 
 @contextmanager
@@ -62,10 +62,8 @@ def watching(item: pytest.Item) -> Iterator[None]:
         raise failure
 
 
-@contextmanager
-def heeding(item: pytest.Item) -> Iterator[None]:
-    """Have a test that passes answer to everything that it, or its own marker, asks for."""
-    yield
+def heed(item: pytest.Item) -> None:
+    """Have a test that passed answer to everything that it, or its own marker, asks for."""
     desk = item.stash.get(DESK, None)
     if desk is None:
         return

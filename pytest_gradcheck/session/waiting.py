@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.progress import Work
 
-__all__ = ["Waiting", "waiting_on"]
+__all__ = ["Waiting", "waiting_on", "watched"]
 
 DELAY = 2.0
 """Seconds of work before it shows."""
@@ -115,11 +115,17 @@ def waiting_on(config: pytest.Config) -> Iterator[None]:
             waiting.stream.close()
 
 
+def watched(config: pytest.Config) -> bool:
+    """Return whether somebody may be looking at the terminal of a run."""
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    return getattr(terminal, "isatty", False) and not hasattr(config, "workerinput")
+
+
 def _waiting(config: pytest.Config) -> Waiting | None:
     """Return what shows work on the terminal of a run, ``None`` where nobody would see it."""
-    terminal = config.pluginmanager.getplugin("terminalreporter")
-    if terminal is None or hasattr(config, "workerinput") or not terminal.isatty:
+    if not watched(config):
         return None
+    terminal = config.pluginmanager.getplugin("terminalreporter")
     try:  # called outside of captured tests: this is the terminal, and stays it while they run
         handle = os.dup(terminal._tw._file.fileno())  # noqa: SLF001 - pytest shows it nowhere else
     except (AttributeError, OSError, ValueError):

@@ -15,6 +15,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One copy of a loop for each generation of processors; the loader takes the best that runs. */
@@ -25,20 +26,22 @@
 #endif
 
 #define LANES 4093
-#define WORDS 64 /* of 64 signs, for LANES signs */
 #define ROWS 32
+#define BYTES 4 /* of ROWS bits */
 #define KEY 1
 #define STEP_BITS 50
 #define SQUARE_BITS 46
 #define MAGIC 6755399441055744.0 /* 1.5 * 2**52 */
+#define MINUS (UINT64_C(1) << 63) /* the sign of a double */
 #define PLAIN 400 /* of exponents: squares within float64 */
 #define MOST (1 << 24) /* elements of 50 bits whose lanes fit into 64 */
-#define STRETCH 512 /* elements that are looked at one by one if any of them is large */
-#define BLOCK 65536 /* elements that are counted in 32 bits */
+#define STRETCH 512 /* elements that are looked at one by one if the largest of them is large */
+#define SHOWN 256 /* of the largest elements, at most */
+#define BLOCK 2048 /* elements of which it is known whether the largest is among them */
+#define TRACKS 16 /* running sums of an inner product: element i is in that of i % 16 */
+#define SPAN 512 /* elements of each of several arrays that are multiplied at a time */
 
-static uint64_t row_words[WORDS][ROWS];
-static uint64_t bit[64];
-static uint64_t masks[16][4]; /* all ones where a bit of the number is set */
+static uint32_t lane_signs[LANES]; /* bit j is set where row j has a minus */
 
 static uint64_t
 word_of(uint64_t key, uint64_t index)
@@ -57,8 +60,17 @@ bits_of(double value)
     return bits;
 }
 
+static double
+value_of(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 typedef struct {
     uint64_t peak; /* bit pattern of the largest absolute value */
+    Py_ssize_t block; /* where that of its first occurrence begins */
     Py_ssize_t zeros;
     Py_ssize_t nonfinite;
 } Survey;
@@ -68,20 +80,22 @@ typedef struct {
     FAST static void NAME(const UINT *values, Py_ssize_t count, Survey *found)                     \
     {                                                                                              \
         UINT peak = 0;                                                                             \
-        Py_ssize_t zeros = 0, nonfinite = 0;                                                       \
+        Py_ssize_t block = 0, zeros = 0, nonfinite = 0;                                            \
         for (Py_ssize_t first = 0; first < count; first += BLOCK) {                                \
             Py_ssize_t last = count - first < BLOCK ? count : first + BLOCK;                       \
-            UINT none = 0, odd = 0;                                                                \
+            UINT before = peak, none = 0, odd = 0;                                                 \
             for (Py_ssize_t i = first; i < last; i++) {                                            \
                 UINT size = values[i] & (((UINT)-1) >> 1);                                         \
                 peak = size > peak ? size : peak;                                                  \
                 none += size == 0;                                                                 \
                 odd += size >= INFINITE;                                                           \
             }                                                                                      \
+            block = peak > before ? first : block;                                                 \
             zeros += (Py_ssize_t)none;                                                             \
             nonfinite += (Py_ssize_t)odd;                                                          \
         }                                                                                          \
         found->peak = peak;                                                                        \
+        found->block = block;                                                                      \
         found->zeros = zeros;                                                                      \
         found->nonfinite = nonfinite;                                                              \
     }
@@ -96,7 +110,11 @@ typedef struct {
     int64_t squares_high, squares_low, steps_high, steps_low;
 } Sums;
 
-/* Add a run of elements within one word of signs and one row of lanes. */
+/* Add a run of elements within one word of signs and one row of lanes.
+ *
+ * The sign is turned before an element is rounded to steps, which rounds either sign alike. Sums
+ * modulo 2**64 keep the bias of each element until the run is at its end.
+ */
 #define DEFINE_RUN(NAME, REAL)                                                                     \
     static inline __attribute__((always_inline)) void NAME(                                        \
         const REAL *values, int count, uint64_t signs, int64_t *lanes, Sums *sums)                 \
@@ -106,12 +124,13 @@ typedef struct {
         uint64_t squares = 0, steps = 0;                                                           \
         for (int i = 0; i < count; i++) {                                                          \
             double wide = (double)values[i];                                                       \
-            uint64_t step = bits_of(wide + step_magic) - step_bias;                                \
-            uint64_t minus = (signs & bit[i]) ? ~(uint64_t)0 : 0;                                  \
-            steps += step;                                                                         \
-            lanes[i] += (int64_t)((step ^ minus) - minus);                                         \
-            squares += bits_of(wide * wide + square_magic) - square_bias;                          \
+            double turned = value_of(bits_of(wide) ^ (signs << (63 - i) & MINUS));                 \
+            lanes[i] += (int64_t)(bits_of(turned + step_magic) - step_bias);                       \
+            steps += bits_of(wide + step_magic);                                                   \
+            squares += bits_of(wide * wide + square_magic);                                        \
         }                                                                                          \
+        steps -= (uint64_t)count * step_bias;                                                      \
+        squares -= (uint64_t)count * square_bias;                                                  \
         sums->squares_low += (int64_t)(squares & UINT64_C(0xFFFFFFFF));                            \
         sums->squares_high += (int64_t)(squares >> 32);                                            \
         sums->steps_low += (int64_t)(steps & UINT64_C(0xFFFFFFFF));                                \
@@ -153,53 +172,115 @@ DEFINE_RUN(run_double, double)
 DEFINE_FOLD(fold_float, float, run_float)
 DEFINE_FOLD(fold_double, double, run_double)
 
-/* Sum the lanes with the signs of each row, modulo 2**64: all of them less twice those with -1. */
-FAST static void
-project(const int64_t *lanes, Py_ssize_t count, uint64_t *sums)
+/* Sum 256 numbers with the sign of each of the eight bits of their places, modulo 2**64. */
+static inline __attribute__((always_inline)) void
+sum_by_bits(uint64_t *table, uint64_t *sums)
 {
-    uint64_t total = 0, minus[ROWS][4] = {{0}};
-    for (Py_ssize_t first = 0; first < count; first += 64) {
-        uint64_t padded[64] = {0};
-        const uint64_t *words = row_words[first / 64];
-        Py_ssize_t here = count - first < 64 ? count - first : 64;
-        memcpy(padded, lanes + first, (size_t)here * sizeof *lanes);
-        for (int row = 0; row < ROWS; row++) {
-            uint64_t signs = words[row];
-            uint64_t a = minus[row][0], b = minus[row][1], c = minus[row][2], d = minus[row][3];
-            for (int i = 0; i < 64; i += 4) {
-                const uint64_t *mask = masks[(signs >> i) & 15];
-                a += padded[i] & mask[0];
-                b += padded[i + 1] & mask[1];
-                c += padded[i + 2] & mask[2];
-                d += padded[i + 3] & mask[3];
-            }
-            minus[row][0] = a;
-            minus[row][1] = b;
-            minus[row][2] = c;
-            minus[row][3] = d;
+    for (int place = 7; place >= 0; place--) {
+        int half = 1 << place; /* the upper half has the minus; then both are one, for the next bit */
+        uint64_t sum = 0;
+        for (int i = 0; i < half; i++) {
+            sum += table[i] - table[i + half];
+            table[i] += table[i + half];
         }
-        for (int i = 0; i < 64; i++) {
-            total += padded[i];
-        }
-    }
-    for (int row = 0; row < ROWS; row++) {
-        sums[row] = total - 2 * (minus[row][0] + minus[row][1] + minus[row][2] + minus[row][3]);
+        sums[place] = sum;
     }
 }
 
-/* Whether any absolute value, as a pattern, is above another. */
-#define DEFINE_ANY(NAME, UINT)                                                                     \
-    FAST static int NAME(const UINT *values, Py_ssize_t count, UINT bar)                           \
+/* Sum the lanes with the signs of each row, modulo 2**64.
+ *
+ * Lanes with the same signs in eight rows are added up first: one addition of a lane serves eight
+ * rows, and 256 numbers are left for them.
+ */
+FAST static void
+project(const int64_t *lanes, Py_ssize_t count, uint64_t *sums)
+{
+    uint64_t tables[BYTES][256] = {{0}};
+    for (Py_ssize_t i = 0; i < count; i++) {
+        uint32_t signs = lane_signs[i];
+        uint64_t lane = (uint64_t)lanes[i];
+        tables[0][signs & 255] += lane;
+        tables[1][signs >> 8 & 255] += lane;
+        tables[2][signs >> 16 & 255] += lane;
+        tables[3][signs >> 24] += lane;
+    }
+    for (int byte = 0; byte < BYTES; byte++) {
+        sum_by_bits(tables[byte], sums + 8 * byte);
+    }
+}
+
+/* The size of an element, as a pattern, and its index. */
+typedef struct {
+    uint64_t size;
+    Py_ssize_t index;
+} Place;
+
+static int
+is_before(Place a, Place b)
+{
+    return a.size > b.size || (a.size == b.size && a.index < b.index);
+}
+
+/* Insert a place into the best ones, which are in order; where there are `most`, one falls out. */
+static inline void
+insert(Place *best, int *count, int most, Place place)
+{
+    if (*count == most && !is_before(place, best[most - 1])) {
+        return;
+    }
+    int at = *count < most ? (*count)++ : most - 1;
+    for (; at > 0 && is_before(place, best[at - 1]); at--) {
+        best[at] = best[at - 1];
+    }
+    best[at] = place;
+}
+
+#define DEFINE_PEAK(NAME, UINT)                                                                    \
+    FAST static UINT NAME(const UINT *values, Py_ssize_t count)                                    \
     {                                                                                              \
-        UINT found = 0;                                                                            \
+        UINT peak = 0;                                                                             \
         for (Py_ssize_t i = 0; i < count; i++) {                                                   \
-            found += (values[i] & (((UINT)-1) >> 1)) > bar;                                        \
+            UINT size = values[i] & (((UINT)-1) >> 1);                                             \
+            peak = size > peak ? size : peak;                                                      \
         }                                                                                          \
-        return found != 0;                                                                         \
+        return peak;                                                                               \
     }
 
-DEFINE_ANY(any_float, uint32_t)
-DEFINE_ANY(any_double, uint64_t)
+/* Find the places of elements above a bar, as many as there are but the largest `most` of them.
+ *
+ * None of these is outside of the `most` stretches with the largest peaks, of equal ones the first:
+ * each of those has at least one element that comes before any outside. So most of the array is
+ * looked at once, and quickly, and however it is sorted there is little to insert.
+ */
+#define DEFINE_TOP(NAME, UINT, PEAK)                                                               \
+    static int NAME(const UINT *values, Py_ssize_t count, uint64_t bar, int most, Place *best)     \
+    {                                                                                              \
+        Place stretches[SHOWN];                                                                    \
+        int found = 0, kept = 0;                                                                   \
+        for (Py_ssize_t first = 0; first < count; first += STRETCH) {                              \
+            Py_ssize_t here = count - first < STRETCH ? count - first : STRETCH;                   \
+            Place stretch = {PEAK(values + first, here), first};                                   \
+            if (stretch.size > bar) {                                                              \
+                insert(stretches, &found, most, stretch);                                          \
+            }                                                                                      \
+        }                                                                                          \
+        for (int k = 0; k < found; k++) {                                                          \
+            Py_ssize_t i = stretches[k].index;                                                     \
+            Py_ssize_t last = count - i < STRETCH ? count : i + STRETCH;                           \
+            for (; i < last; i++) {                                                                \
+                Place place = {values[i] & (((UINT)-1) >> 1), i};                                  \
+                if (place.size > bar) {                                                            \
+                    insert(best, &kept, most, place);                                              \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+        return kept;                                                                               \
+    }
+
+DEFINE_PEAK(peak_float, uint32_t)
+DEFINE_PEAK(peak_double, uint64_t)
+DEFINE_TOP(top_float, uint32_t, peak_float)
+DEFINE_TOP(top_double, uint64_t, peak_double)
 
 /* Return the pattern of the largest float32 that is not above a bar. */
 static uint32_t
@@ -213,19 +294,59 @@ float_bar(double bar)
 
 /* ------------------------------------------------------------------------------- for Python */
 
+/* Elements that are only read: of an array, or wherever a backend says that they lie. */
+typedef struct {
+    const void *values;
+    Py_ssize_t count;
+    int itemsize; /* 4: float32, 8: float64 */
+    Py_buffer view;
+} Floats;
+
 static int
-floats(PyObject *object, Py_buffer *view)
+floats_at(PyObject *memory, Floats *found)
 {
+    unsigned long long address;
+    if (!PyArg_ParseTuple(memory, "Kni", &address, &found->count, &found->itemsize)) {
+        return -1;
+    }
+    if (address == 0 || found->count < 0 || (found->itemsize != 4 && found->itemsize != 8)) {
+        PyErr_Format(PyExc_ValueError, "%zd elements of %d bytes at %llu: wanted 4 or 8 bytes",
+                     found->count, found->itemsize, address);
+        return -1;
+    }
+    found->values = (const void *)(uintptr_t)address;
+    found->view.obj = NULL; /* nothing to release */
+    return 0;
+}
+
+/* Find the elements of a flat array, or of a tuple of address, count and bytes of each. */
+static int
+floats_of(PyObject *object, Floats *found)
+{
+    Py_buffer *view = &found->view;
+    if (PyTuple_Check(object)) {
+        return floats_at(object, found);
+    }
     if (PyObject_GetBuffer(object, view, PyBUF_ND | PyBUF_FORMAT) < 0) {
         return -1;
     }
     if (view->ndim == 1 && (strcmp(view->format, "f") == 0 || strcmp(view->format, "d") == 0)) {
+        found->values = view->buf;
+        found->count = view->shape[0];
+        found->itemsize = (int)view->itemsize;
         return 0;
     }
     PyErr_Format(PyExc_TypeError, "wanted a flat array of float32 or float64, not %d axes of '%s'",
                  view->ndim, view->format);
     PyBuffer_Release(view);
     return -1;
+}
+
+static double
+element(const Floats *floats, Py_ssize_t index)
+{
+    return floats->itemsize == 4 ? (double)((const float *)floats->values)[index]
+                                 : ((const double *)floats->values)[index];
 }
 
 static int
@@ -244,22 +365,20 @@ integers(PyObject *object, int flags, Py_buffer *view)
     return -1;
 }
 
-/* Look at a view, whose type has been checked, and return its largest absolute element. */
+/* Look at elements, and return the largest absolute value. */
 static double
-survey(const Py_buffer *view, Survey *found)
+survey(const Floats *floats, Survey *found)
 {
-    double peak;
-    if (view->itemsize == 4) {
+    if (floats->itemsize == 4) {
         float narrow;
         uint32_t pattern;
-        survey_float(view->buf, view->shape[0], found);
+        survey_float(floats->values, floats->count, found);
         pattern = (uint32_t)found->peak;
         memcpy(&narrow, &pattern, sizeof narrow);
         return (double)narrow;
     }
-    survey_double(view->buf, view->shape[0], found);
-    memcpy(&peak, &found->peak, sizeof peak);
-    return peak;
+    survey_double(floats->values, floats->count, found);
+    return value_of(found->peak);
 }
 
 PyDoc_STRVAR(survey_doc, "survey(values)\n--\n\n"
@@ -269,75 +388,64 @@ PyDoc_STRVAR(survey_doc, "survey(values)\n--\n\n"
 static PyObject *
 py_survey(PyObject *module, PyObject *object)
 {
-    Py_buffer view;
+    Floats values;
     Survey found = {0};
     (void)module;
-    if (floats(object, &view) < 0) {
+    if (floats_of(object, &values) < 0) {
         return NULL;
     }
-    double peak = survey(&view, &found);
-    PyBuffer_Release(&view);
+    double peak = survey(&values, &found);
+    PyBuffer_Release(&values.view);
     return Py_BuildValue("dnn", peak, found.zeros, found.nonfinite);
 }
 
-PyDoc_STRVAR(above_doc, "above(values, bar, most)\n--\n\n"
-             "Return the indices of elements with a larger absolute value than `bar`.\n\n"
-             "None where there are more than `most`, at most 256.");
+PyDoc_STRVAR(top_doc, "top(values, bar, most)\n--\n\n"
+             "Return index and value of the largest elements whose absolute value is above `bar`.\n\n"
+             "At most `most`, 1 to 256; the largest first, of equal ones that of the lowest index.");
 
 static PyObject *
-py_above(PyObject *module, PyObject *args)
+py_top(PyObject *module, PyObject *args)
 {
-    PyObject *object, *found = NULL;
-    Py_buffer view;
+    PyObject *object, *found;
+    Floats values;
+    Place best[SHOWN];
     double bar;
-    Py_ssize_t most, count = 0, where[256];
+    int most, count;
     (void)module;
-    if (!PyArg_ParseTuple(args, "Odn", &object, &bar, &most) || floats(object, &view) < 0) {
+    if (!PyArg_ParseTuple(args, "Odi", &object, &bar, &most) || floats_of(object, &values) < 0) {
         return NULL;
     }
-    most = most < 256 ? most : 256;
-    for (Py_ssize_t first = 0; first < view.shape[0] && count <= most; first += STRETCH) {
-        Py_ssize_t last = view.shape[0] - first < STRETCH ? view.shape[0] : first + STRETCH;
-        int any = view.itemsize == 4 ? any_float((const uint32_t *)view.buf + first, last - first, float_bar(bar))
-                                     : any_double((const uint64_t *)view.buf + first, last - first, bits_of(bar));
-        for (Py_ssize_t i = first; any && i < last; i++) {
-            double value = view.itemsize == 4 ? (double)((const float *)view.buf)[i]
-                                              : ((const double *)view.buf)[i];
-            if (fabs(value) > bar) {
-                if (count < most) {
-                    where[count] = i;
-                }
-                count++;
-            }
-        }
+    if (most < 1 || most > SHOWN) {
+        PyBuffer_Release(&values.view);
+        return PyErr_Format(PyExc_ValueError, "%d of the largest: wanted 1 to %d", most, SHOWN);
     }
-    PyBuffer_Release(&view);
-    if (count > most) {
-        Py_RETURN_NONE;
-    }
+    count = values.itemsize == 4
+                ? top_float(values.values, values.count, float_bar(bar), most, best)
+                : top_double(values.values, values.count, bits_of(bar), most, best);
     found = PyList_New(count);
-    for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
-        PyObject *index = PyLong_FromSsize_t(where[i]);
-        if (index == NULL) {
+    for (int i = 0; found != NULL && i < count; i++) {
+        Py_ssize_t index = best[i].index;
+        PyObject *pair = Py_BuildValue("Ld", (long long)index, element(&values, index));
+        if (pair == NULL) {
             Py_CLEAR(found);
             break;
         }
-        PyList_SetItem(found, i, index);
+        PyList_SetItem(found, i, pair);
     }
+    PyBuffer_Release(&values.view);
     return found;
 }
 
-/* Fold a view, whose type has been checked. */
 static void
-fold(const Py_buffer *view, uint64_t start, int is_signed, int64_t *lanes, int width, Sums *sums)
+fold(const Floats *floats, uint64_t start, int is_signed, int64_t *lanes, int width, Sums *sums)
 {
     sums->step_bias = bits_of(sums->step_magic);
     sums->square_bias = bits_of(sums->square_magic);
-    if (view->itemsize == 4) {
-        fold_float(view->buf, view->shape[0], start, is_signed, lanes, width, sums);
+    if (floats->itemsize == 4) {
+        fold_float(floats->values, floats->count, start, is_signed, lanes, width, sums);
     }
     else {
-        fold_double(view->buf, view->shape[0], start, is_signed, lanes, width, sums);
+        fold_double(floats->values, floats->count, start, is_signed, lanes, width, sums);
     }
 }
 
@@ -345,12 +453,11 @@ fold(const Py_buffer *view, uint64_t start, int is_signed, int64_t *lanes, int w
 static void
 finish(const int64_t *lanes, Py_ssize_t count, int exponent, double *values)
 {
-    double size = 0.0;
-    uint64_t sums[ROWS] = {0}, lows[ROWS] = {0};
+    uint64_t size = (uint64_t)count, sums[ROWS] = {0}, lows[ROWS] = {0};
     for (Py_ssize_t i = 0; i < count; i++) {
-        size += fabs((double)lanes[i]);
+        size += (uint64_t)(lanes[i] < 0 ? -lanes[i] : lanes[i]) >> 12; /* rounded down */
     }
-    int fits = size < 4611686018427387904.0; /* 2**62: no sum of them leaves 64 bits */
+    int fits = size < UINT64_C(1) << 51; /* no sum of lanes reaches 2**63 */
     if (fits) {
         project(lanes, count, sums);
     }
@@ -396,7 +503,8 @@ static PyObject *
 py_fold(PyObject *module, PyObject *args)
 {
     PyObject *object, *target;
-    Py_buffer view, lanes;
+    Floats values;
+    Py_buffer lanes;
     unsigned long long start;
     int is_signed;
     Sums sums = {0};
@@ -405,22 +513,22 @@ py_fold(PyObject *module, PyObject *args)
                           &sums.square_magic)) {
         return NULL;
     }
-    if (floats(object, &view) < 0) {
+    if (floats_of(object, &values) < 0) {
         return NULL;
     }
     if (integers(target, PyBUF_WRITABLE, &lanes) < 0) {
-        PyBuffer_Release(&view);
+        PyBuffer_Release(&values.view);
         return NULL;
     }
-    if (view.shape[0] > MOST || lanes.shape[0] == 0) {
+    if (values.count > MOST || lanes.shape[0] == 0) {
         PyErr_Format(PyExc_ValueError, "%zd elements into %zd lanes: wanted at most %d into some",
-                     view.shape[0], lanes.shape[0], MOST);
-        PyBuffer_Release(&view);
+                     values.count, lanes.shape[0], MOST);
+        PyBuffer_Release(&values.view);
         PyBuffer_Release(&lanes);
         return NULL;
     }
-    fold(&view, start, is_signed, lanes.buf, (int)lanes.shape[0], &sums);
-    PyBuffer_Release(&view);
+    fold(&values, start, is_signed, lanes.buf, (int)lanes.shape[0], &sums);
+    PyBuffer_Release(&values.view);
     PyBuffer_Release(&lanes);
     return Py_BuildValue("LLLL", (long long)sums.squares_high, (long long)sums.squares_low,
                          (long long)sums.steps_high, (long long)sums.steps_low);
@@ -445,67 +553,216 @@ py_project(PyObject *module, PyObject *args)
     return tuple_of(values);
 }
 
+/* Return the index of the first of the largest elements. */
+static Py_ssize_t
+first_largest(const Floats *floats, const Survey *found)
+{
+    Py_ssize_t i = found->block;
+    if (floats->itemsize == 4) {
+        const uint32_t *values = floats->values;
+        while ((values[i] & UINT32_C(0x7FFFFFFF)) != (uint32_t)found->peak) {
+            i++;
+        }
+        return i;
+    }
+    const uint64_t *values = floats->values;
+    while ((values[i] & UINT64_C(0x7FFFFFFFFFFFFFFF)) != found->peak) {
+        i++;
+    }
+    return i;
+}
+
+/* Return the norm from the sum of squares, which is rounded once: either half is exact. */
+static double
+norm_of(const Sums *sums, int exponent)
+{
+    int64_t high = sums->squares_high + (sums->squares_low >> 32);
+    int64_t low = sums->squares_low & INT64_C(0xFFFFFFFF);
+    return ldexp(sqrt((double)high * 4294967296.0 + (double)low), exponent - SQUARE_BITS / 2);
+}
+
 PyDoc_STRVAR(reduce_doc, "reduce(values, width)\n--\n\n"
              "Return all there is to know of a whole array, folded into `width` lanes.\n\n"
              "None where an element is NaN or Inf, or the largest is not within 2**-400 and 2**400\n"
-             "nor 0; else (peak, zeros, exponent, sketch, sums as of fold).");
+             "nor 0; else (largest, its index, zeros, exponent, norm, sketch, steps as of fold).");
 
 static PyObject *
 py_reduce(PyObject *module, PyObject *args)
 {
     PyObject *object, *sketch;
-    Py_buffer view;
+    Floats values;
     Survey found = {0};
     Sums sums = {0};
+    Py_ssize_t first = 0;
     int width, exponent, usable;
-    int64_t lanes[LANES] = {0};
-    double peak, values[ROWS];
+    int64_t lanes[LANES];
+    double largest = 0.0, norm = 0.0, rows[ROWS];
     (void)module;
-    if (!PyArg_ParseTuple(args, "Oi", &object, &width) || floats(object, &view) < 0) {
+    if (!PyArg_ParseTuple(args, "Oi", &object, &width) || floats_of(object, &values) < 0) {
         return NULL;
     }
-    if (view.shape[0] > MOST || width < 1 || width > LANES) {
-        PyErr_Format(PyExc_ValueError, "%zd elements into %d lanes: wanted at most %d into 1 to %d",
-                     view.shape[0], width, MOST, LANES);
-        PyBuffer_Release(&view);
+    if (values.count < 1 || values.count > MOST || width < 1 || width > LANES) {
+        PyErr_Format(PyExc_ValueError, "%zd elements into %d lanes: wanted 1 to %d into 1 to %d",
+                     values.count, width, MOST, LANES);
+        PyBuffer_Release(&values.view);
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    peak = survey(&view, &found);
-    (void)frexp(peak, &exponent);
+    (void)frexp(survey(&values, &found), &exponent);
     usable = !found.nonfinite && exponent >= -PLAIN && exponent <= PLAIN;
     if (usable) {
+        first = first_largest(&values, &found);
+        largest = element(&values, first);
+        memset(lanes, 0, (size_t)width * sizeof *lanes);
         sums.step_magic = ldexp(MAGIC, exponent - STEP_BITS);
         sums.square_magic = ldexp(MAGIC, 2 * exponent - SQUARE_BITS);
-        fold(&view, 0, view.shape[0] > LANES, lanes, width, &sums);
-        finish(lanes, width, exponent, values);
+        fold(&values, 0, values.count > LANES, lanes, width, &sums);
+        norm = norm_of(&sums, exponent);
+        finish(lanes, width, exponent, rows);
     }
     Py_END_ALLOW_THREADS
-    PyBuffer_Release(&view);
+    PyBuffer_Release(&values.view);
     if (!usable) {
         Py_RETURN_NONE;
     }
-    sketch = tuple_of(values);
+    sketch = tuple_of(rows);
     if (sketch == NULL) {
         return NULL;
     }
-    return Py_BuildValue("dniNLLLL", peak, found.zeros, exponent, sketch,
-                         (long long)sums.squares_high, (long long)sums.squares_low,
+    return Py_BuildValue("dnnidNLL", largest, first, found.zeros, exponent, norm, sketch,
                          (long long)sums.steps_high, (long long)sums.steps_low);
+}
+
+/* Scale elements, with 0 for NaN and Inf, and fill up with 0. */
+#define DEFINE_SCALE(NAME, REAL, UINT, INFINITE)                                                   \
+    FAST static void NAME(const REAL *values, Py_ssize_t count, double scale, double *scaled)      \
+    {                                                                                              \
+        for (Py_ssize_t i = 0; i < count; i++) {                                                   \
+            UINT size;                                                                             \
+            memcpy(&size, values + i, sizeof size);                                                \
+            scaled[i] = (size & (((UINT)-1) >> 1)) < INFINITE ? (double)values[i] * scale : 0.0;   \
+        }                                                                                          \
+        for (Py_ssize_t i = count; i < SPAN; i++) {                                                \
+            scaled[i] = 0.0;                                                                       \
+        }                                                                                          \
+    }
+
+DEFINE_SCALE(scale_float, float, uint32_t, UINT32_C(0x7F800000))
+DEFINE_SCALE(scale_double, double, uint64_t, UINT64_C(0x7FF0000000000000))
+
+FAST static void
+multiply(const double *a, const double *b, Py_ssize_t count, double *sums)
+{
+    double tracks[TRACKS];
+    memcpy(tracks, sums, sizeof tracks);
+    for (Py_ssize_t first = 0; first < count; first += TRACKS) {
+        for (int i = 0; i < TRACKS; i++) {
+            tracks[i] += a[first + i] * b[first + i];
+        }
+    }
+    memcpy(sums, tracks, sizeof tracks);
+}
+
+/* Add to sums[(row * rows + column) * TRACKS], columns not before the row; room is for the spans. */
+static void
+products(const Floats *arrays, Py_ssize_t rows, const double *scales, double *room, double *sums)
+{
+    Py_ssize_t count = arrays[0].count;
+    for (Py_ssize_t first = 0; first < count; first += SPAN) {
+        Py_ssize_t here = count - first < SPAN ? count - first : SPAN;
+        for (Py_ssize_t row = 0; row < rows; row++) {
+            if (arrays[row].itemsize == 4) {
+                scale_float((const float *)arrays[row].values + first, here, scales[row],
+                            room + row * SPAN);
+            }
+            else {
+                scale_double((const double *)arrays[row].values + first, here, scales[row],
+                             room + row * SPAN);
+            }
+        }
+        for (Py_ssize_t row = 0; row < rows; row++) {
+            for (Py_ssize_t column = row; column < rows; column++) {
+                multiply(room + row * SPAN, room + column * SPAN, here,
+                         sums + (row * rows + column) * TRACKS);
+            }
+        }
+    }
+}
+
+/* Find as many arrays of one length, and a scale for each; return how many were found. */
+static Py_ssize_t
+arrays_of(PyObject *objects, PyObject *factors, Py_ssize_t rows, Floats *arrays, double *scales)
+{
+    for (Py_ssize_t row = 0; row < rows; row++) {
+        scales[row] = PyFloat_AsDouble(PyTuple_GetItem(factors, row));
+        if (PyErr_Occurred() || floats_of(PyTuple_GetItem(objects, row), &arrays[row]) < 0) {
+            return row;
+        }
+        if (arrays[row].count != arrays[0].count) {
+            PyErr_Format(PyExc_ValueError, "inner products of %zd and %zd elements",
+                         arrays[0].count, arrays[row].count);
+            return row + 1;
+        }
+    }
+    return rows;
+}
+
+PyDoc_STRVAR(products_doc, "products(arrays, scales, sums)\n--\n\n"
+             "Add the inner products of scaled arrays of one length to a flat array of float64.\n\n"
+             "Sixteen sums for each pair, that of a later array with an earlier one left out.");
+
+static PyObject *
+py_products(PyObject *module, PyObject *args)
+{
+    PyObject *objects, *factors, *target;
+    Py_buffer sums;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O!O", &PyTuple_Type, &objects, &PyTuple_Type, &factors,
+                          &target) ||
+        PyObject_GetBuffer(target, &sums, PyBUF_ND | PyBUF_FORMAT | PyBUF_WRITABLE) < 0) {
+        return NULL;
+    }
+    Py_ssize_t rows = PyTuple_Size(objects), found = 0;
+    Floats *arrays = calloc((size_t)rows + 1, sizeof *arrays);
+    double *room = malloc(((size_t)rows * (SPAN + 1) + 1) * sizeof *room);
+    double *scales = room + rows * SPAN;
+    if (arrays == NULL || room == NULL) {
+        PyErr_NoMemory();
+    }
+    else if (rows < 1 || PyTuple_Size(factors) != rows || strcmp(sums.format, "d") != 0 ||
+             sums.len != rows * rows * TRACKS * (Py_ssize_t)sizeof(double)) {
+        PyErr_Format(PyExc_ValueError, "%zd arrays, %zd scales and %zd bytes of '%s' for the sums",
+                     rows, PyTuple_Size(factors), sums.len, sums.format);
+    }
+    else {
+        found = arrays_of(objects, factors, rows, arrays, scales);
+        if (!PyErr_Occurred()) {
+            Py_BEGIN_ALLOW_THREADS
+            products(arrays, rows, scales, room, sums.buf);
+            Py_END_ALLOW_THREADS
+        }
+    }
+    for (Py_ssize_t row = 0; row < found; row++) {
+        PyBuffer_Release(&arrays[row].view);
+    }
+    free(arrays);
+    free(room);
+    PyBuffer_Release(&sums);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 static int
 execute(PyObject *module)
 {
     (void)module;
-    for (int i = 0; i < 64; i++) {
-        bit[i] = (uint64_t)1 << i;
-        masks[i / 4][i % 4] = (i / 4) >> (i % 4) & 1 ? ~(uint64_t)0 : 0;
-    }
     for (int row = 0; row < ROWS; row++) {
-        uint64_t key = KEY ^ ((uint64_t)(row + 1) * UINT64_C(0xD1342543DE82EF95));
-        for (int i = 0; i < WORDS; i++) {
-            row_words[i][row] = word_of(key, (uint64_t)i);
+        uint64_t key = KEY ^ ((uint64_t)(row + 1) * UINT64_C(0xD1342543DE82EF95)), word = 0;
+        for (int i = 0; i < LANES; i++) {
+            word = i % 64 ? word : word_of(key, (uint64_t)i / 64);
+            lane_signs[i] |= (uint32_t)(word >> i % 64 & 1) << row;
         }
     }
     return 0;
@@ -513,10 +770,11 @@ execute(PyObject *module)
 
 static PyMethodDef methods[] = {
     {"survey", py_survey, METH_O, survey_doc},
-    {"above", py_above, METH_VARARGS, above_doc},
+    {"top", py_top, METH_VARARGS, top_doc},
     {"fold", py_fold, METH_VARARGS, fold_doc},
     {"project", py_project, METH_VARARGS, project_doc},
     {"reduce", py_reduce, METH_VARARGS, reduce_doc},
+    {"products", py_products, METH_VARARGS, products_doc},
     {NULL, NULL, 0, NULL},
 };
 

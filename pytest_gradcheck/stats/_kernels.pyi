@@ -3,10 +3,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-def survey(values: NDArray[np.floating[Any]], /) -> tuple[float, int, int]: ...
-def above(values: NDArray[np.floating[Any]], bar: float, most: int, /) -> list[int] | None: ...
+# Where "values" may be a tuple: address, number and bytes of elements.
+
+def survey(
+    values: NDArray[np.floating[Any]] | tuple[int, int, int], /
+) -> tuple[float, int, int]: ...
+def top(
+    values: NDArray[np.floating[Any]] | tuple[int, int, int], bar: float, most: int, /
+) -> list[tuple[int, float]]: ...
 def fold(
-    values: NDArray[np.floating[Any]],
+    values: NDArray[np.floating[Any]] | tuple[int, int, int],
     start: int,
     signed: bool,
     lanes: NDArray[np.int64],
@@ -16,5 +22,11 @@ def fold(
 ) -> tuple[int, int, int, int]: ...
 def project(lanes: NDArray[np.int64], exponent: int, /) -> tuple[float, ...]: ...
 def reduce(
-    values: NDArray[np.floating[Any]], width: int, /
-) -> tuple[float, int, int, tuple[float, ...], int, int, int, int] | None: ...
+    values: NDArray[np.floating[Any]] | tuple[int, int, int], width: int, /
+) -> tuple[float, int, int, int, float, tuple[float, ...], int, int] | None: ...
+def products(
+    arrays: tuple[NDArray[np.floating[Any]] | tuple[int, int, int], ...],
+    scales: tuple[float, ...],
+    sums: NDArray[np.float64],
+    /,
+) -> None: ...

@@ -15,7 +15,7 @@ from pytest_gradcheck.records import ArrayView, Sketch
 from pytest_gradcheck.stats import kernels
 from pytest_gradcheck.stats.fold import SQUARE_BITS, STEP_BITS, mean_of
 from pytest_gradcheck.stats.signs import LANES, ROWS, row_signs
-from pytest_gradcheck.stats.totals import Reduced, Survey
+from pytest_gradcheck.stats.totals import Reduced
 from pytest_gradcheck.stats.whole import mean_of_few
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ def small_stats(views: Sequence[Small], largest: Largest) -> dict[int, Reduced]:
             peak = highest[k]
             if largest.wants(number, peak):
                 largest.add(number, 0, flat[starts[k] : starts[k] + view.size], peak)
-            survey = Survey(view.size, max_abs=peak, zeros=zeros[k])
-            found[number] = Reduced(survey=survey, norm=sketch.norm, mean=means[k], sketch=sketch)
+            found[number] = Reduced(sketch.norm, means[k], sketch, peak, zeros[k])
     return found
 
 

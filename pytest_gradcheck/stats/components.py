@@ -8,39 +8,51 @@ Requirements:
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from itertools import combinations, product
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from pytest_gradcheck.records import ArrayView, ComponentEvaluation, ComponentStats, Push
+from pytest_gradcheck.stats import kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from pytest_gradcheck.stats.kernels import Memory
+
 __all__ = ["component_stats"]
 
-_WINDOW = 16 * 1024
+_WINDOW: Final = 16 * 1024  # a multiple of `kernels.TRACKS`
+_LEAST: Final = -1000  # exponent; the scale of smaller elements would not be finite
 
 
 def component_stats(components: Mapping[str, ComponentEvaluation]) -> tuple[ComponentStats, ...]:
     """Return value, gradient norm, share and cosines of every component, by parameter too.
 
     Args:
-        components: by name; their gradients are read twice, window by window.
+        components: by name; their gradients are read twice, once for the largest elements.
     """
-    parts: dict[str, dict[str, float]] = {}
-    bad = {}
-    for name, component in components.items():
-        found = {p: _norm(view) for p, view in component.grads.items() if view is not None}
-        parts[name] = {p: norm for p, (norm, _) in found.items()}
-        bad[name] = tuple(p for p, (_, finite) in found.items() if not finite)
-    norms = {name: math.hypot(*by.values()) for name, by in parts.items()}
-    parameters = dict.fromkeys(p for by in parts.values() for p in by)
-    in_each = {p: math.fsum(by.get(p, 0.0) for by in parts.values()) for p in parameters}
+    if not components:
+        return ()
+    names = list(components)
+    found = {
+        parameter: _products(
+            {
+                name: view
+                for name, c in components.items()
+                if (view := c.grads.get(parameter)) is not None
+            }
+        )
+        for parameter in dict.fromkeys(p for c in components.values() for p in c.grads)
+    }
+    norms = {name: math.hypot(*(p.norms.get(name, 0.0) for p in found.values())) for name in names}
+    in_each = {parameter: math.fsum(p.norms.values()) for parameter, p in found.items()}
     whole = math.fsum(norms.values())
-    cosines = _cosines(components, norms)
+    cosines = {pair: _cosine(*pair, found.values(), norms) for pair in product(names, names)}
+    bad = {name: tuple(p for p, at in found.items() if name in at.nonfinite) for name in names}
     return tuple(
         ComponentStats(
             name=name,
@@ -48,14 +60,15 @@ def component_stats(components: Mapping[str, ComponentEvaluation]) -> tuple[Comp
             norm=norms[name],
             share=_share(norms[name], whole),
             finite=math.isfinite(component.value) and not bad[name],
-            cosines=cosines[i],
+            cosines=tuple(cosines[name, other] for other in names),
             nonfinite=bad[name],
             pushes=tuple(
                 Push(parameter=p, norm=norm, share=_share(norm, in_each[p]))
-                for p, norm in parts[name].items()
+                for p in component.grads
+                if (norm := found[p].norms.get(name)) is not None
             ),
         )
-        for i, (name, component) in enumerate(components.items())
+        for name, component in components.items()
     )
 
 
@@ -64,37 +77,82 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
 
 
-def _norm(view: ArrayView) -> tuple[float, bool]:
-    """Return the L2 norm over the finite elements, and whether all of them are."""
-    norms, finite = [], True
+class _Products(NamedTuple):
+    """Hold what the components' gradients in one parameter are to each other."""
+
+    norms: dict[str, float]  # L2, of the finite elements
+    cosines: dict[tuple[str, str], float]  # of those that are not zero
+    nonfinite: frozenset[str]
+
+
+def _products(views: Mapping[str, ArrayView]) -> _Products:
+    """Return norms and cosines of gradients in one parameter, by name of the component.
+
+    Elements are scaled by a power of two, so that no square can overflow or vanish.
+    """
+    if not views:
+        return _Products({}, {}, frozenset())
+    peaks = {name: _peak(view) for name, view in views.items()}
+    exponents = [max(math.frexp(peak)[1], _LEAST) for peak, _ in peaks.values()]
+    scales = [math.ldexp(1.0, -e) for e in exponents]
+    sums = np.zeros((len(views), len(views), kernels.TRACKS))
+    for rows in _rows(list(views.values())):
+        kernels.add_products(rows, scales, sums)
+    dots = sums.sum(axis=-1).tolist()
+    lengths = [math.sqrt(dots[i][i]) for i in range(len(views))]
+    return _Products(
+        norms={
+            name: length * math.ldexp(1.0, e - 1) * 2.0
+            for name, length, e in zip(views, lengths, exponents, strict=True)
+        },
+        cosines={
+            pair: dots[i][j] / (lengths[i] * lengths[j])
+            for (i, one), (j, other) in combinations(enumerate(views), 2)
+            if lengths[i] and lengths[j]
+            for pair in ((one, other), (other, one))
+        },
+        nonfinite=frozenset(name for name, (_, finite) in peaks.items() if not finite),
+    )
+
+
+def _peak(view: ArrayView) -> tuple[float, bool]:
+    """Return the largest finite absolute value, and whether all are finite."""
+    largest, finite = 0.0, True
+    memory = getattr(view, "memory", None)
+    if kernels.compiled is not None and memory:
+        peak, _, nonfinite = kernels.compiled.survey(memory)
+        if not nonfinite:
+            return peak, True
     for _, values in view.chunks(_WINDOW):
-        wide = values.astype(np.float64)
-        if not np.isfinite(wide).all():
-            finite, wide = False, _finite(wide)
-        largest = float(np.abs(wide).max(initial=0.0))
-        if largest > 0:  # scaled, so that no square can overflow
-            norms.append(largest * float(np.linalg.norm(wide / largest)))
-    return math.hypot(*norms), finite
+        peak, _, nonfinite = kernels.peak_of(values)
+        if nonfinite:
+            finite, sizes = False, np.abs(values)
+            peak = float(sizes.max(initial=0.0, where=np.isfinite(sizes)))
+        largest = max(largest, peak)
+    return largest, finite
 
 
-def _cosines(
-    components: Mapping[str, ComponentEvaluation], norms: Mapping[str, float]
-) -> tuple[tuple[float, ...], ...]:
-    """Return the matrix of pairwise cosines; 0 where a component has no gradient."""
-    names = list(components)
-    dots = np.zeros((len(names), len(names)))
-    parameters = dict.fromkeys(p for c in components.values() for p in c.grads)
-    for parameter in parameters:
-        present = {
-            i: view
-            for i, name in enumerate(names)
-            if norms[name] > 0 and (view := components[name].grads.get(parameter)) is not None
-        }
-        rows = np.fromiter(present, dtype=np.intp)
-        for windows in zip(*map(_windows, present.values()), strict=True):
-            unit = np.stack([w / norms[names[i]] for i, w in zip(present, windows, strict=True)])
-            dots[np.ix_(rows, rows)] += unit @ unit.T
-    return tuple(tuple(row) for row in np.clip(dots, -1.0, 1.0).tolist())
+def _cosine(one: str, other: str, found: Iterable[_Products], norms: Mapping[str, float]) -> float:
+    """Return the cosine of two components over all parameters, 0 where one has no direction."""
+    if not (0 < norms[one] < math.inf and 0 < norms[other] < math.inf):
+        return 0.0
+    if one == other:
+        return 1.0
+    whole = math.fsum(
+        cosine * (at.norms[one] / norms[one]) * (at.norms[other] / norms[other])
+        for at in found
+        if (cosine := at.cosines.get((one, other))) is not None
+    )
+    return min(max(whole, -1.0), 1.0)
+
+
+def _rows(views: Sequence[ArrayView]) -> Iterator[Sequence[NDArray[np.floating] | Memory]]:
+    """Yield the elements of arrays of one shape: where they lie, or in windows of equal places."""
+    lying = [where for view in views if (where := getattr(view, "memory", None)) is not None]
+    if kernels.compiled is not None and len(lying) == len(views):
+        yield lying
+    else:
+        yield from zip(*map(_windows, views), strict=True)
 
 
 def _windows(view: ArrayView) -> Iterator[NDArray[np.float64]]:
@@ -102,7 +160,7 @@ def _windows(view: ArrayView) -> Iterator[NDArray[np.float64]]:
     window = np.zeros(min(_WINDOW, view.size))
     done = 0
     for first, chunk in view.chunks(_WINDOW):
-        start, values = first, _finite(chunk.astype(np.float64))
+        start, values = first, chunk
         while values.size:
             while start >= done + window.size:
                 yield window
@@ -115,8 +173,3 @@ def _windows(view: ArrayView) -> Iterator[NDArray[np.float64]]:
         yield window
         done += window.size
         window = np.zeros(min(_WINDOW, view.size - done))
-
-
-def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the values with zeros for NaN and Inf."""
-    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pytest_gradcheck.records import Element
-from pytest_gradcheck.stats.largest import indices
+from pytest_gradcheck.stats.largest import flat_of, index_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,9 +57,10 @@ def with_top(
     result = []
     for i, stats in enumerate(found):
         mine = shares.get(i) or ([own[i]] if i in own else [])
-        places = indices([int(rows[k, 1]) for k in mine], stats.shape)
-        values = (float(rows[k, 2]) for k in mine)
-        elements = (Element(index=p, value=v) for p, v in zip(places, values, strict=True))
+        elements = (
+            Element(index=index_of(int(rows[k, 1]), stats.shape), value=float(rows[k, 2]))
+            for k in mine
+        )
         result.append(replace(stats, top=tuple(elements)))
     return result
 
@@ -86,7 +87,7 @@ def with_places(
 
 def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> float:
     """Return the flat C-order index; float64 holds it exactly below ``2**53``."""
-    return float(np.ravel_multi_index(index, shape)) if shape else 0.0
+    return float(flat_of(index, shape))
 
 
 def _padded(rows: Sequence[tuple[float, float, float]], room: int) -> list[float]:
@@ -108,4 +109,4 @@ def _first(
 ) -> tuple[tuple[int, ...], ...]:
     """Return the first elements of a parameter that are not finite."""
     flat = [int(row[1]) for row in rows if int(row[0]) == number]
-    return tuple(indices(flat[:NONFINITE_SHOWN], stats.shape))
+    return tuple(index_of(i, stats.shape) for i in flat[:NONFINITE_SHOWN])

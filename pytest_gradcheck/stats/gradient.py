@@ -23,7 +23,9 @@ from pytest_gradcheck.records import (
     GradientStats,
     ParameterStats,
     PointStats,
+    Sketch,
 )
+from pytest_gradcheck.stats.afar import reduced_afar
 from pytest_gradcheck.stats.batch import small_sketches, small_stats, together
 from pytest_gradcheck.stats.components import component_stats
 from pytest_gradcheck.stats.fold import GROUP
@@ -31,10 +33,10 @@ from pytest_gradcheck.stats.joined import joined, joined_sketches, owned
 from pytest_gradcheck.stats.largest import Largest
 from pytest_gradcheck.stats.once import reduced_at_once, sketches_at_once
 from pytest_gradcheck.stats.project import finished
-from pytest_gradcheck.stats.totals import CHUNK, Reduced, folded
+from pytest_gradcheck.stats.totals import CHUNK, Reduced, folded, reduced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
 __all__ = ["gradient_stats", "parameter_stats", "point_stats"]
 
@@ -52,11 +54,7 @@ def gradient_stats(
     """
     views = [evaluation.grads[name] for name in point]
     largest = Largest(top)
-    there = [(i, view) for i, view in enumerate(views) if view is not None]
-    done = reduced_at_once(dict(there), largest)
-    rest = [(i, view) for i, view in there if i not in done]
-    done |= small_stats([(i, view) for i, view in rest if together(view)], largest)
-    done.update(_large_stats([(i, view) for i, view in rest if i not in done], largest))
+    done = _reduced({i: view for i, view in enumerate(views) if view is not None}, largest)
     parameters, kept = [], largest.by_owner()
     for i, (name, like) in enumerate(point.items()):
         grad = views[i]
@@ -89,7 +87,7 @@ def parameter_stats(
     if grad is None:
         return _disconnected(name, like)
     largest = Largest(top)
-    ((_, found),) = _large_stats([(0, grad)], largest, chunk)
+    ((_, found),) = reduced([(0, grad)], largest, chunk)
     return found.stats(name, grad, largest.by_owner().get(0, ()))
 
 
@@ -98,17 +96,15 @@ def _disconnected(name: str, like: ArrayView) -> ParameterStats:
     return ParameterStats(name=name, shape=like.shape, dtype=like.dtype, disconnected=True)
 
 
-def _large_stats(
-    views: Sequence[tuple[int, ArrayView]], largest: Largest, chunk: int = CHUNK
-) -> Iterator[tuple[int, Reduced]]:
-    """Yield number and all else of gradients that are read chunk by chunk."""
-    for first in range(0, len(views), GROUP):
-        group = views[first : first + GROUP]
-        reduced = [folded(view, owner=i, largest=largest, chunk=chunk) for i, view in group]
-        sketches = finished([fold for _, fold in reduced])
-        for (i, _), (survey, fold), sketch in zip(group, reduced, sketches, strict=True):
-            norm = sketch.norm if sketch else fold.norm()
-            yield i, Reduced(survey=survey, norm=norm, mean=fold.mean(), sketch=sketch)
+def _reduced(views: Mapping[int, ArrayView], largest: Largest) -> dict[int, Reduced]:
+    """Return all there is to know of gradients, each in the way that costs least, by number."""
+    done, near = reduced_afar(views, largest)
+    here = {i: near.get(i, view) for i, view in views.items() if i not in done}
+    done |= reduced_at_once(here, largest)
+    rest = [(i, view) for i, view in here.items() if i not in done]
+    done |= small_stats([(i, view) for i, view in rest if together(view)], largest)
+    done.update(reduced([(i, view) for i, view in rest if i not in done], largest))
+    return done
 
 
 def point_stats(
@@ -124,24 +120,7 @@ def point_stats(
     Raises:
         UsageError: the norm of a parameter is beyond float64.
     """
-    views = list(point.items())
-    found = sketches_at_once(dict(enumerate(point.values())))
-    found |= small_sketches(
-        [(i, view) for i, (_, view) in enumerate(views) if i not in found and together(view)]
-    )
-    rest = [i for i in range(len(views)) if i not in found]
-    for first in range(0, len(rest), GROUP):
-        group = rest[first : first + GROUP]
-        sketches = finished([folded(views[i][1])[1] for i in group])
-        for i, sketch in zip(group, sketches, strict=True):
-            if sketch is None:
-                msg = (
-                    f"the values of parameter {views[i][0]!r} are too large: their norm overflows "
-                    "float64"
-                )
-                raise UsageError(msg)
-            found[i] = sketch
-    parts = [found[i] for i in sorted(found)]
+    parts = _sketches(point)
     if collective is not None:
         parts = joined_sketches(dict(zip(point, parts, strict=True)), collective)
     return PointStats(
@@ -149,6 +128,32 @@ def point_stats(
         dtypes=tuple(v.dtype for v in point.values()),
         values=_whole(point) if keep else None,
     )
+
+
+def _sketches(point: Mapping[str, ArrayView]) -> list[Sketch]:
+    """Return the sketch of each parameter's values; zeros stand for NaN and Inf.
+
+    Raises:
+        UsageError: the norm of a parameter is beyond float64.
+    """
+    views = dict(enumerate(point.values()))
+    done, near = reduced_afar(views, Largest(0))
+    found: dict[int, Sketch | None] = {i: one.sketch for i, one in done.items()}
+    here = {i: near.get(i, view) for i, view in views.items() if i not in done}
+    found |= sketches_at_once(here)
+    found |= small_sketches([(i, v) for i, v in here.items() if i not in found and together(v)])
+    rest = [i for i in here if i not in found]
+    for first in range(0, len(rest), GROUP):
+        group = rest[first : first + GROUP]
+        found |= zip(group, finished([folded(here[i])[1] for i in group]), strict=True)
+    parts = []
+    for i, name in enumerate(point):
+        sketch = found[i]
+        if sketch is None:
+            msg = f"the values of parameter {name!r} are too large: their norm overflows float64"
+            raise UsageError(msg)
+        parts.append(sketch)
+    return parts
 
 
 def _whole(point: Mapping[str, ArrayView]) -> tuple[float, ...] | None:

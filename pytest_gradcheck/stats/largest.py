@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from pytest_gradcheck.records import Element
-from pytest_gradcheck.stats.kernels import where_above
+from pytest_gradcheck.stats.kernels import top_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
+    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Largest", "elements", "indices"]
+    from pytest_gradcheck.stats.kernels import Memory
 
-_FEW: Final = 256
-_HALVINGS: Final = 12
+__all__ = ["Largest", "flat_of", "index_of"]
 
 
 class Largest:
@@ -33,6 +30,21 @@ class Largest:
         # (-size, parameter, index, value): sorts best first.
         self._found: list[tuple[float, int, int, float]] = []
         self._own: dict[int, tuple[float, int, float]] = {}
+        self._floor = 0.0  # what is not above it is none of the largest
+
+    def note(self, owner: int, index: int, value: float) -> None:
+        """Learn flat index and value of the first largest element of a parameter."""
+        if value and self.count:
+            self._own[owner] = (-abs(value), index, value)
+
+    def raise_bar(self) -> None:
+        """Make use of what was noted, of parameters that were all added or will be.
+
+        The largest elements of as many parameters as elements are kept say what is too small.
+        """
+        if 0 < self.count <= len(self._own):
+            smallest = -sorted(self._own.values())[self.count - 1][0]
+            self._floor = math.nextafter(smallest, 0.0)  # equal ones count by their places
 
     def wants(self, owner: int, largest: float) -> bool:
         """Whether a chunk with this largest absolute value has anything to keep."""
@@ -41,38 +53,44 @@ class Largest:
         best = self._own.get(owner)
         return best is None or largest > -best[0] or largest > self._bar(owner)
 
-    def add(self, owner: int, start: int, values: NDArray[np.floating], largest: float) -> None:
-        """Look at one chunk of finite values.
+    def add(
+        self, owner: int, start: int, values: NDArray[np.floating] | Memory, largest: float
+    ) -> None:
+        """Look at one chunk of finite values that is wanted.
 
         Args:
             owner: number of the parameter.
             start: flat index of the first value.
-            values: shape ``(k,)``.
+            values: shape ``(k,)``, or where they lie.
             largest: the largest absolute value among them.
         """
-        if not self.wants(owner, largest):
-            return
-        best, bar = self._own.get(owner), self._bar(owner)
+        best = self._own.get(owner)
         if best is None or largest > -best[0]:
-            i = _first_of(values, largest)
-            self._own[owner] = (-largest, start + i, float(values[i]))
+            ((i, value),) = top_of(values, math.nextafter(largest, 0.0), 1)
+            self._own[owner] = (-largest, start + i, value)
+        bar = self._bar(owner)
         if largest <= bar:
             return
-        where = where_above(values, bar, self.count)
-        if where is None:
-            where = self._first(values, bar, largest)
-        picked = zip(where, values[where].tolist(), strict=True)
-        self._found += [(-abs(v), owner, start + i, v) for i, v in picked]
+        picked = top_of(values, bar, self.count)
+        self._found += [(-abs(value), owner, start + i, value) for i, value in picked]
+        self._found.sort()
+        del self._found[self.count :]
+
+    def offer(self, found: Iterable[tuple[int, int, float]]) -> None:
+        """Look at elements that were looked for elsewhere: parameter, flat index and value."""
+        self._found += [
+            (-abs(value), owner, index, value) for owner, index, value in found if value
+        ]
         self._found.sort()
         del self._found[self.count :]
 
     def _bar(self, owner: int) -> float:
         """Return the size that elements of a parameter must exceed to be kept."""
         if len(self._found) < self.count:
-            return 0.0
+            return self._floor
         size, last = -self._found[-1][0], self._found[-1][1]
         # Parameters do not come in order: an earlier one wins with equal elements, too.
-        return math.nextafter(size, 0.0) if owner < last else size
+        return max(math.nextafter(size, 0.0) if owner < last else size, self._floor)
 
     def by_owner(self) -> dict[int, list[tuple[int, float]]]:
         """Return indices and values of what is kept, largest first, by number of the parameter."""
@@ -83,57 +101,19 @@ class Largest:
             kept.setdefault(owner, [(index, value)])
         return kept
 
-    def _first(self, values: NDArray[np.floating], bar: float, largest: float) -> list[int]:
-        """Return the indices of the largest sizes, the lowest indices among equal ones."""
-        where, sizes = _few_above(values, bar, largest, self.count), np.abs(values)
-        if where is not None:
-            order = np.argsort(-sizes[where].astype(np.float64), kind="stable")
-            return [where[i] for i in order[: self.count].tolist()]
-        bar = np.partition(sizes, -self.count)[-self.count]
-        above = np.flatnonzero(sizes > bar)
-        equal = np.flatnonzero(sizes == bar)[: self.count - above.size]
-        return [*above.tolist(), *equal.tolist()]
+
+def index_of(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the multi-index of a flat C-order index."""
+    place = []
+    for length in reversed(shape):
+        flat, position = divmod(flat, length)
+        place.append(position)
+    return tuple(place[::-1])
 
 
-def _few_above(
-    values: NDArray[np.floating], low: float, high: float, wanted: int
-) -> list[int] | None:
-    """Return the indices of at least `wanted` of the largest elements, and of few others.
-
-    By halving, which reads the values a few times and is still several times faster than to sort
-    them partly. ``None`` where too many are nearly equal.
-    """
-    for _ in range(_HALVINGS):
-        bar = 0.5 * (low + high)
-        where = where_above(values, bar, _FEW)
-        if where is None:
-            low = bar
-        elif len(where) < wanted:
-            high = bar
-        else:
-            return where
-    return None
-
-
-def _first_of(values: NDArray[np.floating], size: float) -> int:
-    """Return the first index of the largest absolute value."""
-    found = where_above(values, math.nextafter(size, 0.0), 16)
-    return found[0] if found else int(np.abs(values).argmax())
-
-
-def elements(kept: Sequence[tuple[int, float]], shape: tuple[int, ...]) -> tuple[Element, ...]:
-    """Return elements with their multi-indices, from their flat C-order indices and values."""
-    places = indices([i for i, _ in kept], shape)
-    return tuple([Element(index=p, value=v) for p, (_, v) in zip(places, kept, strict=True)])
-
-
-def indices(flat: list[int], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the multi-indices of flat C-order indices."""
-    places = []
-    for index in flat:
-        place, rest = [], index
-        for length in reversed(shape):
-            rest, position = divmod(rest, length)
-            place.append(position)
-        places.append(tuple(reversed(place)))
-    return places
+def flat_of(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """Return the flat C-order index of a multi-index."""
+    flat = 0
+    for position, length in zip(index, shape, strict=True):
+        flat = flat * length + position
+    return flat

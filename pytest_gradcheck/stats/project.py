@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.stats.fold import Fold
 
-__all__ = ["finished"]
+__all__ = ["finished", "sketch_of", "sketch_values"]
 
 
 def finished(folds: Sequence[Fold]) -> list[Sketch | None]:
@@ -35,10 +35,14 @@ def finished(folds: Sequence[Fold]) -> list[Sketch | None]:
                 values = sketch_values(next(sums), fold.exponent)
             else:
                 values = fold.values()
-            norm = fold.norm()
-            usable = math.isfinite(norm) and all(map(math.isfinite, values))
-            found.append(Sketch(norm=norm, values=values) if usable else None)
+            found.append(sketch_of(fold.norm(), values))
     return found
+
+
+def sketch_of(norm: float, values: tuple[float, ...]) -> Sketch | None:
+    """Return a sketch, ``None`` where float64 does not hold it."""
+    usable = math.isfinite(norm) and all(map(math.isfinite, values))
+    return Sketch(norm=norm, values=values) if usable else None
 
 
 def sketch_values(sums: Sequence[int], exponent: int) -> tuple[float, ...]:

@@ -103,6 +103,8 @@ def distance(a: Sketch, b: Sketch) -> float:
     Raises:
         UsageError: the sketches are of arrays of different sizes.
     """
+    if a == b:
+        return 0.0  # as nearly always, where nothing changed
     if len(a.values) != len(b.values):
         msg = f"sketches of {len(a.values)} and {len(b.values)} values cannot be compared"
         raise UsageError(msg)
@@ -136,6 +138,7 @@ def _cosine(pairs: Sequence[tuple[Sketch, Sketch]], a: float, b: float) -> float
 
 def _turn(pairs: Sequence[tuple[Sketch, Sketch]], a: float, b: float) -> float:
     """Return the distance of two collections that are scaled to unit length."""
-    return math.hypot(
-        *(x / a - y / b for p, q in pairs for x, y in zip(p.values, q.values, strict=True))
+    return math.dist(
+        [x / a for one, _ in pairs for x in one.values],
+        [y / b for _, other in pairs for y in other.values],
     )

@@ -6,26 +6,26 @@ folded. One that fits into a single chunk is shown once and kept in between.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from pytest_gradcheck.records import ArrayView, ParameterStats, Sketch
-from pytest_gradcheck.stats.fold import Fold
+from pytest_gradcheck.records import ArrayView, Element, ParameterStats, Sketch
+from pytest_gradcheck.stats.fold import GROUP, Fold
 from pytest_gradcheck.stats.kernels import peak_of
-from pytest_gradcheck.stats.largest import Largest, elements, indices
+from pytest_gradcheck.stats.largest import Largest, index_of
+from pytest_gradcheck.stats.project import finished
 from pytest_gradcheck.stats.signs import LANES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["CHUNK", "Reduced", "Survey", "folded"]
+__all__ = ["CHUNK", "NONFINITE_SHOWN", "Reduced", "Survey", "folded", "reduced"]
 
 CHUNK: Final = 16 * LANES
-NONFINITE_SHOWN = 5
+NONFINITE_SHOWN: Final = 5
 
 Chunk = tuple[int, "NDArray[np.floating]"]
 
@@ -33,10 +33,10 @@ Chunk = tuple[int, "NDArray[np.floating]"]
 class Survey:
     """Count and compare the elements of one array."""
 
-    def __init__(self, size: int, *, max_abs: float = 0.0, zeros: int | None = None) -> None:
-        """Start with nothing seen of `size` elements, or with what is known of finite ones."""
-        self.max_abs = max_abs
-        self.zeros = size if zeros is None else zeros  # elements that no chunk covers are zeros
+    def __init__(self, size: int) -> None:
+        """Start with nothing seen of `size` elements."""
+        self.max_abs = 0.0
+        self.zeros = size  # elements that no chunk covers are zeros
         self.nans = self.infs = 0
         self.nonfinite: list[int] = []
 
@@ -53,6 +53,11 @@ class Survey:
         self.zeros -= values.size - zeros
         self.max_abs = max(self.max_abs, largest)
         return largest
+
+    def reduced(self, norm: float, mean: float, sketch: Sketch | None) -> Reduced:
+        """Return what was seen, with what was summed up."""
+        counts = (self.zeros, self.nans, self.infs)
+        return Reduced(norm, mean, sketch, self.max_abs, *counts, self.nonfinite)
 
     def _count_nonfinite(self, start: int, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """Count what is not finite and return the chunk with zeros in its place."""
@@ -88,34 +93,61 @@ def folded(
     return survey, fold
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reduced:
-    """Hold what is known of one gradient until the largest elements of all are found."""
+class Reduced(NamedTuple):
+    """Hold what is known of one gradient until the largest elements of all are found.
 
-    survey: Survey
+    Attributes:
+        nonfinite: flat indices of the first elements that are not finite.
+        others: as in `ParameterStats`.
+    """
+
     norm: float
     mean: float
     sketch: Sketch | None
+    max_abs: float
+    zeros: int
+    nans: int = 0
+    infs: int = 0
+    nonfinite: Sequence[int] = ()
 
     def stats(
         self, name: str, grad: ArrayView, kept: Sequence[tuple[int, float]]
     ) -> ParameterStats:
         """Return the statistics, with the largest elements by flat index and value."""
-        survey, shape = self.survey, grad.shape
+        shape = grad.shape
         return ParameterStats(
             name=name,
             shape=shape,
             dtype=grad.dtype,
             norm=self.norm,
-            max_abs=survey.max_abs,
+            max_abs=self.max_abs,
             mean=self.mean,
-            zeros=survey.zeros,
-            nans=survey.nans,
-            infs=survey.infs,
-            nonfinite=tuple(indices(survey.nonfinite, shape)),
-            sketch=self.sketch if survey.finite else None,
-            top=elements(kept, shape),
+            zeros=self.zeros,
+            nans=self.nans,
+            infs=self.infs,
+            nonfinite=tuple([index_of(i, shape) for i in self.nonfinite]) if self.nonfinite else (),
+            sketch=self.sketch if self.nans + self.infs == 0 else None,
+            top=tuple([Element(index=index_of(i, shape), value=value) for i, value in kept]),
         )
+
+
+def reduced(
+    views: Sequence[tuple[int, ArrayView]], largest: Largest, chunk: int = CHUNK
+) -> Iterator[tuple[int, Reduced]]:
+    """Yield number and all else of arrays that are read chunk by chunk.
+
+    Args:
+        views: number and view of each.
+        largest: keeps the largest elements.
+        chunk: how many elements to read at a time.
+    """
+    for first in range(0, len(views), GROUP):
+        group = views[first : first + GROUP]
+        both = [folded(view, owner=i, largest=largest, chunk=chunk) for i, view in group]
+        sketches = finished([fold for _, fold in both])
+        for (i, _), (survey, fold), sketch in zip(group, both, sketches, strict=True):
+            norm = sketch.norm if sketch else fold.norm()
+            yield i, survey.reduced(norm, fold.mean(), sketch)
 
 
 def without_nonfinite(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from pytest_gradcheck import measure_gradients
+from pytest_gradcheck.backends import objective
+from pytest_gradcheck.backends._torch.shards import ShardView
 from pytest_gradcheck.backends._torch.views import view_of
 from pytest_gradcheck.records import Evaluation
-from pytest_gradcheck.stats import gradient_stats
+from pytest_gradcheck.stats import gradient_stats, placed, point_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +28,7 @@ pytestmark = [
 ]
 
 MEBI = 2**20
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def stats_of(gradient: torch.Tensor) -> GradientStats:
@@ -40,12 +45,73 @@ def model() -> tuple[nn.Module, Callable[[], torch.Tensor]]:
     return net, lambda: net(inputs).square().mean()
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("shape", [(7,), (100, 41), (300, 500)])
-def test_the_sketch_is_that_of_the_cpu(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    """The same gradient must give the same bits wherever it lies."""
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(7,), (100, 41), (300, 500), (1200, 1000)])
+def test_the_statistics_are_those_of_the_cpu(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    """The same gradient must give the same bits wherever it lies; a warning would be an error."""
     gradient = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(dtype)
     assert stats_of(gradient.cuda()) == stats_of(gradient)
+    assert stats_of(gradient.cuda().T) == stats_of(gradient.T)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_bits_give_what_they_give_on_the_cpu(dtype: torch.dtype) -> None:
+    """NaN, Inf, the largest numbers and those below the normal ones must be taken alike."""
+    random = torch.Generator().manual_seed(2)
+    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
+    bounds = torch.iinfo(integer)
+    bits = torch.randint(bounds.min, bounds.max, (50_000,), generator=random, dtype=integer)
+    gradient = bits.view(dtype)
+    assert stats_of(gradient.cuda()) == stats_of(gradient)
+    assert stats_of(gradient.nan_to_num().cuda()) == stats_of(gradient.nan_to_num())
+
+
+def test_a_shard_crosses_in_few_pieces() -> None:
+    """What lies on a device and is reduced on the CPU must not wait for each chunk of it."""
+    part = torch.arange(float(MEBI), device="cuda").view(1024, 1024)
+    view = ShardView(part, (4096, 1024), (slice(1024, 2048), slice(0, 1024)))
+    assert waits(lambda: list(view.chunks(1000))) == 1
+    starts, values = zip(*view.chunks(1000), strict=True)
+    assert starts == tuple(range(MEBI, 2 * MEBI, 1000))
+    assert torch.equal(torch.from_numpy(np.concatenate(values)), part.cpu().view(-1))
+
+
+def test_another_stream_and_modes_change_nothing() -> None:
+    """Work must be queued where the user queues it, in whatever modes."""
+    gradient = torch.randn(300, 5000)
+    torch.use_deterministic_algorithms(True)  # noqa: FBT003 - torch's own signature
+    try:
+        with torch.cuda.stream(torch.cuda.Stream()), torch.autocast("cuda"):
+            moved = gradient.cuda()
+            assert stats_of(2.0 * moved) == stats_of(2.0 * gradient)
+    finally:
+        torch.use_deterministic_algorithms(False)  # noqa: FBT003 - as above
+
+
+def test_the_device_is_waited_for_once() -> None:
+    """Gradient, point, and values beside the largest elements must take one wait each."""
+    net, loss = model()
+    source = objective(net, loss)
+    evaluation = source.value_and_grad()
+    native = gradient_stats(evaluation, source.point, top=20)
+    steps: list[Callable[[], object]] = [
+        lambda: gradient_stats(evaluation, source.point, top=20),
+        lambda: point_stats(source.point, keep=False),
+        lambda: placed(native, source.point, None, top=20),
+    ]
+    assert [waits(step) for step in steps] == [1, 1, 1]
+
+
+def waits(action: Callable[[], object]) -> int:
+    """Return how many times an action waits for the device."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            action()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("synchronizing CUDA operation" in str(warning.message) for warning in caught)
 
 
 def test_mixed_precision_is_measured_as_it_trains() -> None:
@@ -113,10 +179,27 @@ def test_a_measurement_needs_little_memory_of_the_device() -> None:
     def measured() -> None:
         measure_gradients({"w": weight}, lambda: weight.square().sum())
 
+    measured()  # the trial of the device comes first
     assert peak(measured) - peak(plain) <= 32 * MEBI
 
 
-def peak(action: Callable[[], None]) -> int:
+@pytest.mark.parametrize(
+    ("tensor", "most"),
+    [
+        (torch.ones(8 * MEBI, dtype=torch.bfloat16), 32 * MEBI),
+        (torch.ones(8 * MEBI, dtype=torch.float64), 40 * MEBI),
+        (torch.ones(1024, 8192, dtype=torch.float64).T, 54 * MEBI),
+    ],
+    ids=["bfloat16", "float64", "transposed"],
+)
+def test_little_is_held_beside_a_gradient(tensor: torch.Tensor, most: int) -> None:
+    """What the documentation says of memory on the device must hold."""
+    gradient = tensor.cuda()
+    stats_of(gradient)
+    assert peak(lambda: stats_of(gradient)) <= most
+
+
+def peak(action: Callable[[], object]) -> int:
     """Return the most bytes that an action holds on the device."""
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()

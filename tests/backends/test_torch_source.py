@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any, cast
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from torch import nn
 
 from pytest_gradcheck.backends import _torch, objective
+from pytest_gradcheck.backends._torch.shards import is_sharded
 from pytest_gradcheck.backends._torch.source import read
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 
@@ -223,3 +226,18 @@ def test_the_device_is_the_accelerator_if_any_parameter_is_there() -> None:
     """A model spread over devices must be reported as on its accelerator."""
     mixed = (torch.zeros(1), torch.zeros(1, device="meta"))
     assert (_torch._device(mixed), _torch._device(mixed[:1])) == ("meta", "cpu")
+
+
+def test_shards_of_an_old_torch_are_refused() -> None:
+    """A DTensor of torch 2.4, which is no public one yet, must not be taken for a whole tensor."""
+    kind = type("DTensor", (torch.Tensor,), {"__module__": "torch.distributed._tensor.api"})
+    message = refused({"w": torch.ones(3).as_subclass(kind).requires_grad_()})
+    assert "a DTensor of torch" in message
+    assert "torch 2.5 and later" in message
+
+
+def test_a_package_of_shards_without_any_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In torch 2.4 ``torch.distributed.tensor`` holds tensor parallelism alone."""
+    monkeypatch.setitem(sys.modules, "torch.distributed.tensor", ModuleType("tensor"))
+    assert list(read({"w": torch.ones(3, requires_grad=True)}, wrt=None, name=None).wrt) == ["w"]
+    assert not is_sharded(torch.ones(3))

@@ -156,3 +156,32 @@ def test_sparse_bfloat16_is_widened() -> None:
 def test_other_layouts_are_made_dense() -> None:
     """A layout that is neither strided nor sparse must still show its values."""
     assert to_numpy(view_of(counting(2, 2).to_mkldnn())).tolist() == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_where_elements_lie(dtype: torch.dtype) -> None:
+    """Elements in one row in memory must be told by address, number and size, of a part as well."""
+    whole = counting(4, 6).to(dtype)
+    part = whole[1:3].requires_grad_()
+    array = whole.numpy()[1:3]
+    assert TensorView(part).memory == (array.ctypes.data, 12, array.itemsize)
+    assert TensorView(torch.nn.Parameter(whole)).memory == (whole.data_ptr(), 24, array.itemsize)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        counting(4, 6).T,
+        counting(24).half(),
+        counting(24).bfloat16(),
+        torch.complex(counting(24), counting(24)),
+        torch.complex(counting(24), counting(24)).conj().imag,
+        torch.empty(24, device="meta"),
+        counting(24).as_subclass(type("Wrapped", (torch.Tensor,), {})),
+        counting(0),
+    ],
+    ids=["transposed", "float16", "bfloat16", "complex", "negated", "meta", "subclass", "empty"],
+)
+def test_elements_that_do_not_lie_so(tensor: torch.Tensor) -> None:
+    """An address must be told of nothing else than plain tensors in one row on the CPU."""
+    assert TensorView(tensor).memory is None

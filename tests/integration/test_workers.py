@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from tests.integration.conftest import Suite
 
 MANY = """
@@ -16,6 +19,12 @@ MANY = """
         @pytest.mark.xdist_group("g")
         def test_more(self, gradcheck):
             gradcheck(W, value_and_grad=bowl())
+"""
+
+
+NEW = """
+    def test_new(gradcheck):
+        gradcheck(W, value_and_grad=bowl())
 """
 
 
@@ -31,6 +40,37 @@ def test_workers_record_what_one_process_records(suite: Suite) -> None:
     assert "13 checked, 13 recorded" in suite.said(result)
     assert suite.baselines() == alone
     suite.run(workers=2).assert_outcomes(passed=13)
+
+
+def found(suite: Suite, *, workers: int) -> tuple[dict[str, Any], str]:
+    """Return what a check says of each call, by key, and the end of its summary."""
+    report = f"{workers}.json"
+    said = suite.said(suite.run(f"--grad-report={report}", workers=workers))
+    calls = json.loads((suite.path / report).read_text(encoding="utf-8"))["calls"]
+    for call in calls:
+        offered = (call["offer"] or {}).get("entry") or {}
+        for timed in (call["metrics"], call["verdict"]["measurement"], offered):
+            timed.pop("seconds", None)
+    by_key = {call["key"]: call for call in calls}
+    assert len(by_key) == len(calls)
+    return by_key, said.partition(" s of gradient work ")[2].partition(" report written ")[0]
+
+
+def test_workers_find_what_one_process_finds(suite: Suite) -> None:
+    """Verdicts, offers and unused entries must not depend on where a test ran."""
+    suite.write("test_m", MANY)
+    suite.update().assert_outcomes(passed=13)
+    less = MANY.replace("13)", "12)")
+    suite.write("test_m", less)
+    alone = found(suite, workers=0)
+    assert "test_m/test_many.json: test_many[12]" in alone[1]
+    assert found(suite, workers=2) == alone
+    suite.write("test_m", less.replace("bowl(n)", "bowl(n + (n % 5 == 0) / 100)") + NEW)
+    calls, said = found(suite, workers=0)
+    drifted = [key for key, call in calls.items() if call["drifted"]]
+    assert drifted == ["test_many[5]", "test_many[10]"]
+    assert calls["test_new"]["baseline"] == "missing"
+    assert found(suite, workers=8) == (calls, said)
 
 
 def test_load_groups_do_not_change_the_keys(suite: Suite) -> None:

@@ -51,6 +51,25 @@ def test_without_limits_the_defaults_hold() -> None:
         )
 
 
+def test_equal_limits_are_parsed_once() -> None:
+    """What ten thousand tests say alike must not be read ten thousand times, wherever it stands."""
+    one = parse(("the ini file", {}), ("the call in test_a[1]", {"max_norm": 3.0}))
+    assert parse(("the ini file", {}), ("the call in test_a[2]", {"max_norm": 3.0})) is one
+
+
+def test_values_that_are_equal_and_mean_different_things_are_kept_apart() -> None:
+    """``True`` equals 1, and is the default scale."""
+    scales = [of(perturb=value).checks[-1] for value in (1, True, 1.0)]
+    assert scales == [PerturbationStability(scale=value) for value in (1, 1e-3, 1.0)]
+
+
+def test_a_mistake_that_was_made_before_names_its_own_place() -> None:
+    """Of two equal mistakes each must say where it stands."""
+    for where in ("test_a", "test_b"):
+        with pytest.raises(UsageError, match=f"^{where}: "):
+            parse((where, {"max_norm": -1.0}))
+
+
 def test_the_vocabulary_is_the_typed_one() -> None:
     """Every limit must be typed for users, and nothing beside the limits but ``checks``."""
     assert set(LimitOptions.__annotations__) - {"checks"} == set(LIMITS)

@@ -15,6 +15,7 @@ from pytest_gradcheck.errors import BaselineError, UsageError
 from pytest_gradcheck.records import Measurement, Push, Sketch
 from pytest_gradcheck.serialize import SCHEMA, baseline_text, packed, parse_baseline
 from tests.measurements import measurement, parameter, scalars, storable, tier
+from tests.replicated import taken
 
 REMEDY = (
     "restore it from version control, or run again with --grad-baseline-update to record it anew"
@@ -339,6 +340,14 @@ def test_a_newer_format_asks_for_a_newer_version() -> None:
                 "as after a change by hand or a merge of two versions)"
             ),
         ),
+        (
+            lambda e: e.update(facts={"rate": {"float": "nan"}}),
+            f"is damaged at {KEY!r} (facts is {{'rate': {{'float': 'nan'}}}})",
+        ),
+        (
+            lambda e: e["parameters"]["encoder.bias"].update(allowance=[True]),
+            f"is damaged (Baseline.entries.{KEY}.parameters.encoder.bias.allowance.0: expected",
+        ),
         (lambda e: e.update(exact="A"), f"is damaged at {KEY!r} (not base64 of finite float64"),
         (lambda e: e.update(exact=""), f"is damaged at {KEY!r} (packed numbers are missing)"),
         (
@@ -404,6 +413,23 @@ def test_one_bad_shadow_is_enough() -> None:
     """The float64 tier must be checked like the native one."""
     change = lambda e: e["parameters"]["encoder.bias"].update(shadow=packed([1.0, 1.0]))  # noqa: E731
     assert "packed numbers are missing" in refusal(edited(change, shadow=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r.update(ess=9.0), f"is damaged at {KEY!r} (replicates.ess does not go with"),
+        (lambda r: r.update(exact="A"), f"is damaged at {KEY!r} (not base64 of finite float64"),
+        (lambda r: r.pop("seed"), f"is damaged (Baseline.entries.{KEY}.replicates: missing field"),
+    ],
+)
+def test_replicates_are_checked_like_the_rest(change: Any, message: str) -> None:
+    """What is said of several seeds must agree with their packed numbers."""
+    native = replace(measurement().native, components=())
+    one = measurement(native=native, replicates=taken(8), samples=())
+    data = json.loads(text_of(one))
+    change(data["entries"][KEY]["replicates"])
+    assert refusal(json.dumps(data)).startswith(f"a.json {message}")
 
 
 def test_any_layout_of_the_same_data_is_read() -> None:

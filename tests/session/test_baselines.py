@@ -44,7 +44,7 @@ def stored() -> Measurement:
 def address(tmp_path: Path) -> Address:
     """Return where the baseline would lie."""
     path = store.locate(tmp_path / "test_m.py", "test_f")
-    return Address(path=path, key="test_f[1]", command="pytest x --grad-baseline-update")
+    return Address(path=path, key="test_f[1]", words=("pytest", "x", "--grad-baseline-update"))
 
 
 def drift(decision: Decision[Verdict]) -> tuple[str, str]:
@@ -159,15 +159,31 @@ def test_a_measurement_that_is_not_finite_is_unfit(stored: Measurement) -> None:
 
 
 def test_a_file_is_read_once_a_run(address: Address, stored: Measurement) -> None:
-    """What the file held first must hold for the whole run, be it an error."""
+    """What the file held first must hold for all that its tests ask for once, be it an error."""
     address.path.parents[2].mkdir(exist_ok=True)
     shelf = Shelf()
-    store.write(address.path, {}, {"test_f[1]": stored})
-    found = shelf.find(address)
-    assert found is not None
+    store.write(address.path, {}, {"test_f[1]": stored, "test_f[2]": stored})
+    held = store.read(address.path).entries
+    assert shelf.find(address) == held["test_f[1]"]
     address.path.write_text("{", encoding="utf-8")
-    assert shelf.find(address) is found
-    assert shelf.find(replace(address, key="test_f[2]")) is None
+    assert shelf.find(replace(address, key="test_f[2]")) == held["test_f[2]"]
+    assert shelf.find(replace(address, key="test_f[3]")) is None
+    assert shelf.keys(address.path) == {"test_f[1]", "test_f[2]"}
     later = Shelf()
     assert isinstance(later.find(address), BaselineError)
     assert later.find(address) is later.find(address)
+    assert later.keys(address.path) is None
+
+
+def test_a_test_that_runs_again_finds_its_entry_again(
+    address: Address, stored: Measurement
+) -> None:
+    """An entry that was handed out is forgotten, and must be read again for who asks again."""
+    address.path.parents[2].mkdir(exist_ok=True)
+    shelf = Shelf()
+    store.write(address.path, {}, {"test_f[1]": stored})
+    first, second = shelf.find(address), shelf.find(address)
+    assert first == second == store.read(address.path).entries["test_f[1]"]
+    assert first is not second
+    address.path.write_text("{", encoding="utf-8")
+    assert isinstance(shelf.find(address), BaselineError)

@@ -16,6 +16,7 @@ import torch
 
 from pytest_gradcheck.backends._torch.captured import data_of
 from pytest_gradcheck.backends._torch.evaluate import Evaluator
+from pytest_gradcheck.backends._torch.flattened import check_not_flattened
 from pytest_gradcheck.backends._torch.joint import Joint, adds_up
 from pytest_gradcheck.backends._torch.loss import check_callable
 from pytest_gradcheck.backends._torch.ranks import ranks_of
@@ -88,6 +89,7 @@ def objective(
     read_source = read(source, wrt=wrt, name=name)
     function = check_callable(loss, read_source.label, data)
     mine = belongings(read_source, function)
+    check_not_flattened(mine.modules, read_source.label)
     ranks = ranks_of(read_source)
     evaluator = Evaluator(source=read_source, loss=function, mine=mine, seed=seed, ranks=ranks)
     contribution = None
@@ -121,5 +123,4 @@ def objective(
 
 def _device(tensors: tuple[torch.Tensor, ...]) -> str:
     """Return where the parameters are: an accelerator if any of them is on one."""
-    kinds = dict.fromkeys(tensor.device.type for tensor in tensors)
-    return next((kind for kind in kinds if kind != "cpu"), "cpu")
+    return next((tensor.device.type for tensor in tensors if not tensor.is_cpu), "cpu")

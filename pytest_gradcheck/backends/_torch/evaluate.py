@@ -27,7 +27,7 @@ from pytest_gradcheck.backends._torch.policy import policy_of
 from pytest_gradcheck.backends._torch.promote import check_wide, is_wide, promoted
 from pytest_gradcheck.backends._torch.ranks import Ranks, is_fully_sharded
 from pytest_gradcheck.backends._torch.source import Source
-from pytest_gradcheck.backends._torch.state import Belongings, undisturbed, version
+from pytest_gradcheck.backends._torch.state import Belongings, undisturbed, versions
 from pytest_gradcheck.errors import PrecisionError, UsageError, noted
 from pytest_gradcheck.records import (
     ComponentEvaluation,
@@ -175,6 +175,8 @@ class Evaluator:
     def _evaluation(self, *, components: bool, wide: bool) -> Evaluation:
         """Evaluate and differentiate, here and now."""
         terms = self.terms(wide=wide)
+        # Before the backward pass, which goes over the same graph and then finds it in the cache.
+        policy = policy_of(self.source, terms.total) if components else {}
         each = terms.components if components and len(terms.components) > 1 else {}
         grads = views(taken(terms.total, self.source, last=not each), wide=wide)
         found = {
@@ -190,25 +192,24 @@ class Evaluator:
                 name: ComponentEvaluation(value=float(term.detach()), grads=found.get(name, {}))
                 for name, term in terms.components.items()
             },
-            policy=policy_of(self.source, terms.total) if components else {},
+            policy=policy,
         )
 
     def terms(self, *, wide: bool) -> Terms:
         """Call the closure, and check what it did and returned."""
         rescaled = {id(w) for w in self.mine.rescaled()}
         steady = [p for p in self.mine.leaves if id(p) not in rescaled and not p.is_inference()]
-        writes = [version(p) for p in steady]
+        writes = versions(steady)
         recording = torch.is_grad_enabled()
         result = self.loss()
-        filled = [p for p in self.mine.leaves if p.grad is not None]
-        if filled:
+        if filled := [p for p in self.mine.leaves if p.grad is not None]:
             msg = (
                 f"the loss of '{self.source.label}' calls backward() itself and fills the .grad of "
                 f"{self._name(filled[0])}; return the loss, gradcheck takes its gradients"
             )
             raise UsageError(msg)
-        moved = [p for p, n in zip(steady, writes, strict=True) if version(p) != n]
-        if moved:
+        if (now := versions(steady)) != writes:
+            moved = [p for p, a, b in zip(steady, writes, now, strict=True) if a != b]
             msg = (
                 f"the loss of '{self.source.label}' changes {self._name(moved[0])} in place (an "
                 "optimizer step, clipping or initialisation inside the closure?), which gradcheck "

@@ -76,7 +76,9 @@ class Noise:
     def __init__(self, jitter: Jitter) -> None:
         """Draw the noise that a jitter asks for."""
         self._eps = jitter.eps
-        self._rng = np.random.default_rng([jitter.seed, 1])  # beside the parameters' own stream
+        if self._eps:
+            # Beside the parameters' own stream.
+            self._rng = np.random.default_rng([jitter.seed, 1])
 
     def moved(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor's noisy copy; the tensor itself where it must not move."""

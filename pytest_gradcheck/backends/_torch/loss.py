@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -53,6 +54,8 @@ def check_callable(loss: object, label: str, data: object = None) -> Callable[[]
         raise UsageTypeError(msg + "model(x), y)")
     if data is not None:
         return _given(loss, label, data)
+    if _takes_nothing(loss):
+        return loss
     try:
         inspect.signature(loss).bind()
     except TypeError as error:
@@ -61,6 +64,13 @@ def check_callable(loss: object, label: str, data: object = None) -> Callable[[]
     except ValueError:
         pass  # a built-in function does not tell
     return loss
+
+
+def _takes_nothing(loss: object) -> bool:
+    """Whether this is a plain function without parameters, which shows before its signature."""
+    if not isinstance(loss, types.FunctionType) or vars(loss):
+        return False
+    return loss.__code__.co_argcount == loss.__code__.co_kwonlyargcount == 0
 
 
 def _given(loss: Callable[..., object], label: str, data: object) -> Callable[[], object]:

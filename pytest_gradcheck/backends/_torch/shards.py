@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_gradcheck.backends._torch.views import Chunk, TensorView, pieces, real_shape, to_numpy
+from pytest_gradcheck.backends._torch.views import Chunk, TensorView, crossed, real_shape, to_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ _SHORT = 4096  # elements; shorter runs are shown together, with zeros between t
 
 def is_sharded(tensor: object) -> bool:
     """Return whether this is a ``DTensor``."""
-    module = sys.modules.get("torch.distributed.tensor")
-    return module is not None and isinstance(tensor, module.DTensor)
+    kind = getattr(sys.modules.get("torch.distributed.tensor"), "DTensor", None)  # since torch 2.5
+    return kind is not None and isinstance(tensor, kind)
 
 
 def local(tensor: Any) -> torch.Tensor:  # noqa: ANN401 - a DTensor, which is not imported here
@@ -130,8 +130,7 @@ def _runs(
     starts = _starts(here[:cut], whole[:cut], place[:cut])
     if cut == 0 or run >= _SHORT or stride > size:
         for row, start in zip(rows, starts, strict=True):
-            for offset, piece in pieces(row, 0, size):
-                yield start * stride + first + offset, to_numpy(piece)
+            yield from crossed(row, start * stride + first, size)
         return
     yield from _together(rows, starts, stride, first, size)
 

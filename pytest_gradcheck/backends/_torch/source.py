@@ -11,17 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.parameter import is_lazy
 
 from pytest_gradcheck.backends import select
+from pytest_gradcheck.backends._torch.flattened import check_not_flattened
+from pytest_gradcheck.backends._torch.places import named_in, named_parameters, places, unwrapped
 from pytest_gradcheck.errors import UsageError, UsageTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from pytest_gradcheck.backends._torch.places import Place
 
 __all__ = ["Source", "read"]
 
-_COMPILED = "_orig_mod"
 _SHOWN = 5
+_OLD_SHARDS = "torch.distributed._tensor"  # where torch 2.4 keeps its DTensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,7 @@ class Source:
         wrt: the parameters to differentiate with respect to, in definition order.
         tensors: every parameter, the frozen ones included.
         module: the module, ``None`` for a mapping.
+        modules: it and all within it, each once.
         facts: what is worth knowing about them, plain scalars by name.
     """
 
@@ -40,6 +49,7 @@ class Source:
     wrt: Mapping[str, torch.Tensor]
     tensors: tuple[torch.Tensor, ...]
     module: torch.nn.Module | None
+    modules: tuple[torch.nn.Module, ...]
     facts: Mapping[str, str | int]
 
 
@@ -52,19 +62,31 @@ def read(source: object, *, wrt: tuple[str, ...] | None, name: str | None) -> So
         name: what messages call it; the class of the module by default.
 
     Raises:
-        UsageError: a parameter cannot be differentiated, or none is left.
+        UsageError: a parameter cannot be differentiated, or none is left; or they are flattened.
     """
     label = name or _default_label(source)
     module = source if isinstance(source, torch.nn.Module) else None
+    where = [] if module is None else places(unwrapped(module))
+    modules = {id(m): m for _, m in where}
+    if module is not None and id(module) not in modules:
+        modules = {id(m): m for m in module.modules()}
+    check_not_flattened(modules.values(), label)
     aliases: dict[str, list[str]] = {}
     first: dict[int, str] = {}
     tensors: dict[str, torch.Tensor] = {}
-    for key, tensor in _named(source, label):
+    for key, tensor in _named(source, where, label):
         canonical = first.setdefault(id(tensor), key)
         tensors.setdefault(canonical, tensor)
         aliases.setdefault(canonical, [])
         if key not in {canonical, *aliases[canonical]}:
             aliases[canonical].append(key)
+    if any(kind.__module__.startswith(_OLD_SHARDS) for kind in set(map(type, tensors.values()))):
+        msg = (
+            f"'{label}' has parameters that are a DTensor of torch {torch.__version__}; gradcheck "
+        )
+        raise UsageError(
+            msg + "reads those of torch 2.5 and later: update torch, or leave them whole"
+        )
     for key, tensor in tensors.items():
         _check(key, tensor, label)
     trainable = [key for key, tensor in tensors.items() if tensor.requires_grad]
@@ -80,7 +102,8 @@ def read(source: object, *, wrt: tuple[str, ...] | None, name: str | None) -> So
         wrt={key: tensors[key] for key in wanted},
         tensors=tuple(tensors.values()),
         module=module,
-        facts=_facts(module, tensors, wanted, aliases),
+        modules=tuple(modules.values()),
+        facts=_facts(modules.values(), tensors, wanted, aliases),
     )
 
 
@@ -93,26 +116,14 @@ def _default_label(source: object) -> str:
     return next(kind.__name__ for kind in kinds if not kind.__name__.startswith("FSDP"))
 
 
-def unwrapped(module: torch.nn.Module) -> torch.nn.Module:
-    """Return the module behind compilation and ``DistributedDataParallel``."""
-    while True:
-        inner = getattr(module, _COMPILED, None)
-        if isinstance(module, torch.nn.parallel.DistributedDataParallel):
-            inner = module.module
-        if not isinstance(inner, torch.nn.Module):
-            return module
-        module = inner
-
-
-def _named(source: object, label: str) -> list[tuple[str, torch.Tensor]]:
+def _named(
+    source: object, where: Sequence[Place], label: str
+) -> Iterable[tuple[str, torch.Tensor]]:
     """Return every parameter under each of its names."""
     if isinstance(source, torch.nn.Module):
-        for key, buffer in unwrapped(source).named_buffers():
+        for key, buffer in named_in(where, "_buffers"):
             _check_materialised("buffer", key, buffer, label)
-        return [
-            (".".join(part for part in key.split(".") if part != _COMPILED), tensor)
-            for key, tensor in unwrapped(source).named_parameters(remove_duplicate=False)
-        ]
+        return named_parameters(where)
     if not isinstance(source, Mapping):
         kind = type(source).__name__
         msg = f"cannot take gradients of a {kind}; pass the module, or a mapping {{'w': tensor}}"
@@ -147,7 +158,8 @@ def _check_materialised(kind: str, key: str, tensor: torch.Tensor, label: str) -
 def _check(key: str, tensor: torch.Tensor, label: str) -> None:
     """Check that a parameter can be moved and differentiated."""
     _check_materialised("parameter", key, tensor, label)
-    if not tensor.requires_grad:
+    strided = tensor.layout is torch.strided
+    if not tensor.requires_grad or (tensor.is_leaf and strided and not tensor.is_inference()):
         return
     what = f"parameter {key!r} of '{label}'"
     if not tensor.is_leaf:
@@ -157,9 +169,8 @@ def _check(key: str, tensor: torch.Tensor, label: str) -> None:
     if tensor.is_inference():
         msg = f"{what} was created under torch.inference_mode(); clone it outside of that"
         raise UsageError(msg)
-    if tensor.layout is not torch.strided:
-        msg = f"{what} has layout {tensor.layout}; keep its values in a dense parameter, and build "
-        raise UsageError(msg + "the sparse tensor from them inside the loss")
+    msg = f"{what} has layout {tensor.layout}; keep its values in a dense parameter, and build "
+    raise UsageError(msg + "the sparse tensor from them inside the loss")
 
 
 def _selected(
@@ -170,9 +181,11 @@ def _selected(
 ) -> list[str]:
     """Return the names asked for; a tied parameter answers to each of its names."""
     trainable = [key for key, tensor in tensors.items() if tensor.requires_grad]
+    if wrt is None:
+        return trainable
     names = {name: key for key in tensors for name in (key, *aliases[key])}
     known = [name for name, key in names.items() if tensors[key].requires_grad]
-    for pattern in wrt or ():
+    for pattern in wrt:
         matching = [name for name in names if fnmatchcase(name, pattern)]
         if matching and not set(matching) & set(known):
             msg = (
@@ -185,7 +198,7 @@ def _selected(
 
 
 def _facts(
-    module: torch.nn.Module | None,
+    modules: Collection[torch.nn.Module],
     tensors: Mapping[str, torch.Tensor],
     wanted: list[str],
     aliases: Mapping[str, list[str]],
@@ -196,14 +209,15 @@ def _facts(
         "elements": sum(tensors[key].numel() for key in wanted),
         "frozen": sum(not tensor.requires_grad for tensor in tensors.values()),
         "dtypes": ", ".join(
-            dict.fromkeys(str(tensors[key].dtype).removeprefix("torch.") for key in wanted)
+            str(dtype).removeprefix("torch.")
+            for dtype in dict.fromkeys(tensors[key].dtype for key in wanted)
         ),
     }
     tied = [f"{alias} = {key}" for key in tensors for alias in aliases[key]]
     if tied:
         facts["tied"] = "; ".join(tied)
-    if module is not None:
-        modes = {"train" if m.training else "eval" for m in module.modules()}
+    if modules:
+        modes = {"train" if m.training else "eval" for m in modules}
         facts["training"] = modes.pop() if len(modes) == 1 else "mixed"
     return facts
 

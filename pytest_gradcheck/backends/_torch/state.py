@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,17 +20,21 @@ from torch.nn.parameter import is_lazy
 
 from pytest_gradcheck.backends._torch.captured import held_by
 from pytest_gradcheck.backends._torch.shards import is_sharded
-from pytest_gradcheck.backends._torch.streams import Stream, global_streams, stream_of
+from pytest_gradcheck.backends._torch.streams import (
+    Stream,
+    global_streams,
+    held_in,
+    stream_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_gradcheck.backends._torch.source import Source
 
-__all__ = ["Belongings", "belongings", "core", "undisturbed", "version"]
+__all__ = ["Belongings", "belongings", "core", "undisturbed", "versions"]
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
-_PLAIN = {"builtins", "collections"}  # where the types of most attributes are from
 
 Restore = Callable[[], object]
 
@@ -70,18 +75,17 @@ class Belongings:
 def belongings(source: Source, loss: Callable[[], object]) -> Belongings:
     """Find the user's objects, those that only the closure knows included."""
     held = held_by(loss)
-    roots = [h for h in held if isinstance(h, torch.nn.Module)]
-    if source.module is not None:
-        roots.insert(0, source.module)
-    modules = {id(m): m for root in roots for m in root.modules()}
-    leaves = [*source.tensors, *_own_tensors(modules.values(), "_parameters")]
-    leaves = [p for p in leaves if not is_lazy(p) and p.is_leaf]
-    values = (value for m in modules.values() for value in vars(m).values())
-    held += [value for value in values if type(value).__module__ not in _PLAIN]
+    modules = {id(m): m for m in source.modules}
+    for root in held:
+        if isinstance(root, torch.nn.Module) and id(root) not in modules:
+            modules |= {id(m): m for m in root.modules() if id(m) not in modules}
+    leaves = {id(p): p for p in source.tensors}
+    leaves |= {id(p): p for p in _own_tensors(modules.values(), "_parameters")}
+    held += held_in(modules.values())
     streams = {id(h): s for h in held if (s := stream_of(h)) is not None}
     return Belongings(
         modules=tuple(modules.values()),
-        leaves=tuple({id(p): p for p in leaves}.values()),
+        leaves=tuple([p for p in leaves.values() if not is_lazy(p) and p.is_leaf]),
         streams=tuple(streams.values()),
     )
 
@@ -104,7 +108,8 @@ def undisturbed(mine: Belongings, *, seed: int) -> Iterator[None]:
             stack.callback(_memory(tensor))
         stack.callback(_leaves(mine.leaves))
         for leaf in mine.leaves:
-            leaf.grad = None
+            if leaf.grad is not None:
+                leaf.grad = None
         yield
 
 
@@ -121,9 +126,9 @@ def core(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def version(tensor: torch.Tensor) -> int:
-    """Return autograd's count of in-place writes to a tensor."""
-    return tensor._version  # noqa: SLF001 - the name is private, the count is what torch documents
+def versions(tensors: Iterable[torch.Tensor]) -> list[int]:
+    """Return autograd's count of in-place writes to each tensor."""
+    return [t._version for t in tensors]  # noqa: SLF001 - the name is private, the count documented
 
 
 def _buffers(mine: Belongings) -> list[torch.Tensor]:
@@ -153,9 +158,9 @@ def _memory(tensor: torch.Tensor) -> Restore:
 def _values(tensor: torch.Tensor) -> Restore:
     """Copy a tensor's values, and return what writes them back into its own memory."""
     if tensor.layout is not torch.strided:
-        before, copy = version(tensor), tensor.detach().clone()
+        before, copy = versions([tensor]), tensor.detach().clone()
         # Writing through .data would not reach a sparse tensor; new memory does.
-        return lambda: None if version(tensor) == before else setattr(tensor, "data", copy)
+        return lambda: None if versions([tensor]) == before else setattr(tensor, "data", copy)
     own, copy = core(tensor.data), core(tensor.detach()).clone()
     return lambda: own.copy_(copy)
 
@@ -163,35 +168,53 @@ def _values(tensor: torch.Tensor) -> Restore:
 def _leaves(leaves: Sequence[torch.Tensor]) -> Restore:
     """Remember where parameters lie and what their ``.grad`` is, and return what puts it back."""
     grads = [leaf.grad for leaf in leaves]
-    memories = [_memory(leaf) for leaf in leaves]
+    lying = [leaf for leaf in leaves if leaf.layout is torch.strided and not is_sharded(leaf)]
+    memories = [leaf.data for leaf in lying]
+    places = [(leaf.data_ptr(), leaf.shape) for leaf in lying]
 
     def restore() -> None:
-        for leaf, grad, memory in zip(leaves, grads, memories, strict=True):
-            memory()
-            leaf.grad = grad
+        for leaf, own, place in zip(lying, memories, places, strict=True):
+            if (leaf.data_ptr(), leaf.shape) != place:
+                leaf.data = own
+        for leaf, grad in zip(leaves, grads, strict=True):
+            if leaf.grad is not grad:
+                leaf.grad = grad
 
     return restore
 
 
 def _attributes(modules: Sequence[torch.nn.Module]) -> Restore:
     """Remember modes and attributes of modules, and return what rebinds them."""
-    saved = [(module, module.training, _tables(module)) for module in modules]
+    modes = [(m, m.training) for m in modules if "training" not in vars(m)]  # scripted ones
+    tables = [table for module in modules for table in _tables(module)]
+    lengths, names, values = _content(tables)
 
     def restore() -> None:
-        for module, training, tables in reversed(saved):
-            for table, before in tables:
-                _rebind(table, before)
-            if module.training is not training:  # a scripted module keeps its mode elsewhere
+        now = _content(tables)
+        if (lengths, names) != now[:2] or not all(map(operator.is_, values, now[2])):
+            entries = zip(names, values, strict=True)
+            for table, length in zip(tables, lengths, strict=True):
+                _rebind(table, dict(islice(entries, length)))
+        for module, training in modes:
+            if module.training is not training:
                 module.training = training
 
     return restore
 
 
-def _tables(module: torch.nn.Module) -> list[tuple[dict[str, object], dict[str, object]]]:
-    """Return the dictionaries that a module consists of, each with a copy."""
+def _tables(module: torch.nn.Module) -> Iterator[dict[str, object]]:
+    """Yield the dictionaries that a module consists of."""
     own = vars(module)
-    tables = [own, *(own[name] for name in _REGISTRIES if isinstance(own.get(name), dict))]
-    return [(table, dict(table)) for table in tables]
+    yield own
+    for name in _REGISTRIES:
+        if isinstance(table := own.get(name), dict):
+            yield table
+
+
+def _content(tables: Sequence[dict[str, object]]) -> tuple[list[int], list[str], list[object]]:
+    """Return how long dictionaries are, all of their keys, and all of their values."""
+    values = chain.from_iterable([table.values() for table in tables])
+    return list(map(len, tables)), list(chain.from_iterable(tables)), list(values)
 
 
 def _rebind(table: dict[str, object], before: dict[str, object]) -> None:

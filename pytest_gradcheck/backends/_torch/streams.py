@@ -11,8 +11,9 @@ Requirements:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ import torch
 
 from pytest_gradcheck.backends.stream import DRAWS, SEED, digest, numpy_draws
 
-__all__ = ["Stream", "global_streams", "stream_name", "stream_of"]
+__all__ = ["Stream", "global_streams", "held_in", "stream_name", "stream_of"]
+
+_KINDS = (torch.Generator, np.random.RandomState, random.Random, np.random.Generator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,15 @@ def global_streams() -> Iterable[Stream]:
         yield Stream(
             save=torch.mps.get_rng_state, load=torch.mps.set_rng_state, seed=torch.mps.manual_seed
         )
+
+
+def held_in(modules: Collection[torch.nn.Module]) -> list[object]:
+    """Return the generator objects among the attributes of modules."""
+    tables = [vars(module) for module in modules]
+    kinds = set(map(type, chain.from_iterable(table.values() for table in tables)))
+    if not any(issubclass(kind, _KINDS) for kind in kinds):  # nearly always
+        return []
+    return [value for table in tables for value in table.values() if isinstance(value, _KINDS)]
 
 
 def stream_of(generator: object) -> Stream | None:

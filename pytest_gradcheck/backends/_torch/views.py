@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,11 +21,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_gradcheck.records import ArrayView
+    from pytest_gradcheck.records import ArrayView, Place
 
-__all__ = ["Chunk", "SparseView", "TensorView", "pieces", "real_shape", "to_numpy", "view_of"]
+__all__ = [
+    "Chunk",
+    "SparseView",
+    "TensorView",
+    "crossed",
+    "pieces",
+    "real_shape",
+    "to_numpy",
+    "view_of",
+]
 
 _IN_NUMPY = {torch.float16, torch.float32, torch.float64}
+_BYTES = {torch.float32: 4, torch.float64: 8}
+_PLAIN = {torch.Tensor, torch.nn.Parameter}  # a subclass may hold its elements as it likes
 _CROSSING = 2**22  # elements that are copied from an accelerator at a time
 _GAP = 1024  # elements; a chunk of its own costs more than showing that many zeros
 
@@ -65,6 +77,26 @@ class TensorView:
         return 2 * count if self.tensor.is_complex() else count
 
     @property
+    def memory(self) -> tuple[int, int, int] | None:
+        """Where float32 or float64 elements lie in one row (see `ArrayView`)."""
+        tensor = self.tensor
+        size = _BYTES.get(tensor.dtype)
+        plain = size and type(tensor) in _PLAIN and tensor.is_cpu and tensor.is_contiguous()
+        if not size or not plain or tensor.is_neg():
+            return None
+        address = tensor.data_ptr()
+        return (address, tensor.numel(), size) if address else None
+
+    @property
+    def afar(self) -> Place | None:
+        """Where the tensor is reduced, ``None`` where that is here."""
+        if self.tensor.is_cpu or self.tensor.is_meta:
+            return None
+        from pytest_gradcheck.backends._torch.device import place_of
+
+        return place_of(self.tensor)
+
+    @property
     def flat(self) -> NDArray[np.floating[Any]] | None:
         """The elements in one row, a copy if they lie elsewhere; ``None`` where that takes more."""
         tensor = self.tensor.detach()
@@ -89,12 +121,7 @@ class TensorView:
             return
         tensor = self.tensor.detach()
         if not tensor.is_complex():
-            # Each crossing from an accelerator waits for it: few large ones, cut up on this side.
-            at_once = size if tensor.is_cpu else max(size, _CROSSING)
-            for start, piece in pieces(tensor, 0, at_once):
-                flat = to_numpy(piece)
-                for offset in range(0, flat.size, size):
-                    yield start + offset, flat[offset : offset + size]
+            yield from crossed(tensor, 0, size)
             return
         for start, piece in pieces(tensor, 0, max(1, size // 2)):
             pairs = torch.view_as_real(piece.resolve_conj()).reshape(-1)
@@ -146,7 +173,13 @@ def real_shape(tensor: torch.Tensor) -> tuple[int, ...]:
 
 def _dtype_name(tensor: torch.Tensor) -> str:
     """Return the name of the element type: ``bfloat16``."""
-    return str(tensor.dtype).removeprefix("torch.")
+    return _name_of(tensor.dtype)
+
+
+@cache
+def _name_of(dtype: torch.dtype) -> str:
+    """Return the name of an element type."""
+    return str(dtype).removeprefix("torch.")
 
 
 def pieces(tensor: torch.Tensor, start: int, size: int) -> Iterator[tuple[int, torch.Tensor]]:
@@ -164,6 +197,16 @@ def pieces(tensor: torch.Tensor, start: int, size: int) -> Iterator[tuple[int, t
     rows = size // inner
     for row in range(0, tensor.shape[0], rows):
         yield start + row * inner, tensor[row : row + rows].reshape(-1)
+
+
+def crossed(tensor: torch.Tensor, start: int, size: int) -> Iterator[Chunk]:
+    """Yield the elements of a real tensor in C order, their indices beginning at `start`."""
+    # Each crossing from an accelerator waits for it: few large ones, cut up on this side.
+    at_once = size if tensor.is_cpu else max(size, _CROSSING)
+    for first, piece in pieces(tensor, start, at_once):
+        flat = to_numpy(piece)
+        for offset in range(0, flat.size, size):
+            yield first + offset, flat[offset : offset + size]
 
 
 def to_numpy(flat: torch.Tensor) -> NDArray[Any]:
