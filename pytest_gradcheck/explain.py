@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from pytest_gradcheck.tabling import LEAST_NAME, Change, change_lines, short_pair
@@ -21,6 +22,7 @@ WIDTH: Final = 100
 _LEAST_BODY = 8  # lines that the findings keep, however much there is to say beside them
 _TEXT = 32  # columns that a sentence keeps beside its subject
 _COMPONENT = "component "
+_WHOLE = 20  # columns that a name has in any table at 80 columns
 _SUBJECTS = 48  # columns
 _REASONS = {
     "structure": "cannot be compared with its baseline: the structure changed",
@@ -134,12 +136,14 @@ def _changes(
 ) -> Iterator[str]:
     """Yield what changed, a line each, in columns; the first in backward order has its mark."""
     directed = any(row["cosine"] for _, row in changed)
+    numbers = Counter(finding.subject for finding, _ in changed)
     marked, changes = None, []
     for finding, row in changed:
         was, now = short_pair(row["was"], row["now"])
         what = (row["what"] or "").rpartition(" ")[2]
         component = finding.subject.startswith(_COMPONENT)
-        grouped = component and sum(f.subject == finding.subject for f, _ in changed) > 1
+        long = len(finding.subject) + 1 + len(what) > _WHOLE
+        grouped = component and (long or numbers[finding.subject] > 1)
         cosine = (row["cosine"] or "",) if directed else ()
         one = Change(
             name=what if grouped else f"{finding.subject}{f' {what}' if component else ''}",

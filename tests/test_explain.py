@@ -296,6 +296,15 @@ def test_the_numbers_of_a_component_stand_under_its_name() -> None:
     ]
 
 
+def test_a_component_is_never_shortened_beside_its_one_number() -> None:
+    """A long name of a component must stand above the one number that moved, and whole."""
+    name = "temporal_difference"
+    now, was = measured(terms={name: (2.0, W)}), measured(terms={name: (1.0, W)})
+    lines = explain(drifted(now, was), width=72)
+    start = lines.index(f"    component {name}")
+    assert lines[start + 1].split()[:4] == ["value", "1", "->", "2"]
+
+
 def test_names_need_no_shortening_at_eighty_columns() -> None:
     """Headings must give way before a name of two dozen letters does."""
     name = "heads.log_variance.weights"

@@ -47,7 +47,7 @@ def diagnose(
         if measurement.sense in drifted and not any(c.startswith("component") for c in drifted):
             return (f"only the {measurement.sense} moved; every gradient is unchanged",)
         return ()
-    said = [*_broken(case), *_lost(case.pairs), *_components(case)]
+    said = [*_broken(case), *_lost(case.pairs), *(_silent(case) or _components(case))]
     if not said:
         said = [*_whole(case)] or [*_single(case)]
     said += [*_reach(case), *_apart(measurement, baseline)]
@@ -109,6 +109,16 @@ def _lost(pairs: Sequence[Pair]) -> list[str]:
     if not lost:
         return []
     return [f"{_listed(lost)} no longer {'receives' if len(lost) == 1 else 'receive'} a gradient"]
+
+
+def _silent(case: _Case) -> list[str]:
+    """Say which components have no gradient any more, where others changed as well."""
+    pairs = zip(case.now.components, case.was.components, strict=True)
+    changed = [(now, was) for now, was in pairs if f"component {now.name}" in case.drifted]
+    gone = [f"component {now.name}" for now, was in changed if was.norm > 0 and now.norm == 0]
+    if len(changed) == 1 or not 0 < len(gone) < len(case.now.components):
+        return []
+    return [f"{_listed(gone)} no longer {'has' if len(gone) == 1 else 'have'} a gradient"]
 
 
 def _components(case: _Case) -> list[str]:

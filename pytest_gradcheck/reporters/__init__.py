@@ -125,6 +125,8 @@ class Report:
         pruned: baselines that were deleted, one line each.
         notes: what else the reader should know: why nothing was pruned.
         coverage: which tests the run knew and ran.
+        folder: of the project within its repository, where GitLab says what that is; empty for the
+            whole of it. No report holds it but that for GitLab.
     """
 
     environment: Mapping[str, Scalar] = field(default_factory=dict)
@@ -134,6 +136,7 @@ class Report:
     pruned: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     coverage: Coverage | None = None
+    folder: str = ""
 
     @property
     def passed(self) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.reporters.story import story_of
@@ -30,22 +31,23 @@ _TOLERATED = "minor"
 
 def codequality_text(report: Report) -> str:
     """Return the findings as JSON; an empty list where there are none, as GitLab wants it."""
-    found = [one for entry in report.entries for one in _findings(entry)]
+    found = [one for entry in report.entries for one in _findings(entry, report.folder)]
     return json.dumps(found, indent=1) + "\n"
 
 
-def _findings(entry: ReportEntry) -> Iterator[dict[str, Any]]:
+def _findings(entry: ReportEntry, folder: str) -> Iterator[dict[str, Any]]:
     """Yield what was wrong with one call; not what its test expects to be wrong."""
     if entry.outcome in {"xfailed", "skipped"}:
         return
     for check in entry.failed:
-        yield _finding(entry, check, _SEVERITY.get(check, _FAILED))
+        yield _finding(entry, check, _SEVERITY.get(check, _FAILED), folder)
     if entry.drifted and "drift" not in entry.failed and entry.baseline == "compared":
-        yield _finding(entry, "drift", _TOLERATED)
+        yield _finding(entry, "drift", _TOLERATED, folder)
 
 
-def _finding(entry: ReportEntry, check: str, severity: str) -> dict[str, Any]:
-    """Return one finding."""
+def _finding(entry: ReportEntry, check: str, severity: str, folder: str) -> dict[str, Any]:
+    """Return one finding; its path is from the root of the repository, without a leading ``./``."""
+    path = entry.source or entry.node_id.partition("::")[0]
     identity = f"{entry.node_id}\n{entry.name}\n{check}"
     return {
         "description": " | ".join(line.strip() for line in story_of(entry, check)),
@@ -53,7 +55,7 @@ def _finding(entry: ReportEntry, check: str, severity: str) -> dict[str, Any]:
         "fingerprint": hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest(),
         "severity": severity,
         "location": {
-            "path": entry.source or entry.node_id.partition("::")[0],
+            "path": (PurePosixPath(folder) / path).as_posix(),
             "lines": {"begin": max(entry.line, 1)},
         },
     }

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from itertools import chain
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 from pytest_gradcheck.errors import UsageTypeError
@@ -31,6 +31,7 @@ from pytest_gradcheck.serialize.leaves import (
     one_of,
     refuse,
 )
+from pytest_gradcheck.serialize.unions import union
 
 __all__ = ["from_json", "to_finite", "to_json", "to_plain"]
 
@@ -143,36 +144,12 @@ def _formed(form: Form, *, floats: Floats) -> Codec:
 
 
 def _union(hints: tuple[Any, ...], *, floats: Floats) -> Codec:
-    """Take the type of a union that a value has, or try them in order."""
+    """Return how to write and read the values of a union."""
     beside = str in hints and floats == "text"
     codecs = [
         number_beside_text() if h is float and beside else _codec(h, floats=floats) for h in hints
     ]
-    names = ("null" if h is NoneType else getattr(h, "__name__", str(h)) for h in hints)
-    expected = " or ".join(names)
-    own = {hint: codec.encode for hint, codec in zip(hints, codecs, strict=True)}
-    if int in own and float in hints[: hints.index(int)]:
-        del own[int]  # a float's place is before it
-
-    def first(converts: list[Callable[[Any], object]], value: object) -> object:
-        mismatches = []
-        for convert in converts:
-            try:
-                return convert(value)
-            except Mismatch as error:
-                mismatches.append(error.with_traceback(None))  # which would keep all there is here
-        for mismatch in mismatches:
-            if mismatch.inside:  # it says more than that no type fits
-                raise mismatch
-        return refuse(expected, value)
-
-    encodes, decodes = [c.encode for c in codecs], [c.decode for c in codecs]
-
-    def encode(value: object) -> object:
-        convert = own.get(type(value))
-        return convert(value) if convert else first(encodes, value)
-
-    return Codec(encode, lambda data: first(decodes, data))
+    return union(hints, codecs)
 
 
 def _tuple(item: Codec) -> Codec:

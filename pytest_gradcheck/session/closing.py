@@ -85,6 +85,7 @@ def close(run: Run, config: pytest.Config, status: int) -> Ending:
         unused=tuple(_lines(unused, config)),
         pruned=tuple(_lines(changes.deleted, config)),
         notes=tuple(notes),
+        folder=telling.folder(config.rootpath),
     )
     failed = write_reports(run.settings.reports, report, top=run.settings.top)
     problems = [*changes.problems.values(), *failed.values()]

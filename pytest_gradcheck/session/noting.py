@@ -45,7 +45,8 @@ def note_sweep(run: Run, desk: Desk, found: Sweep, *, where: tuple[str, int]) ->
         tables=(found.table,),
     )
     _note(run, desk, verdict, where)
-    return "\n".join([*explain(verdict, width=message_width()), "", *plain_lines(found.table)])
+    width = message_width()
+    return "\n".join([*explain(verdict, width=width), "", *plain_lines(found.table, width=width)])
 
 
 def _label(desk: Desk, kind: str) -> str:

@@ -214,6 +214,23 @@ def test_a_component_that_had_no_gradient_has_no_factor() -> None:
     assert "component" not in "".join(of(now, was))
 
 
+def test_components_that_lost_their_gradient_are_named_whatever_else_moved() -> None:
+    """A term that went silent must be told beside others that changed, but not if all did."""
+    one, zero = {"w": noise(4)}, {"w": np.zeros(4)}
+    other = {"w": noise(4, seed=1)}
+
+    def terms(**found: Any) -> Measurement:
+        return given({}, terms=found, point={"w": np.ones(4)})
+
+    was = terms(a=(1.0, one), b=(1.0, one), c=(1.0, one))
+    now = terms(a=(2.0, other), b=(0.0, zero), c=(1.0, one))
+    assert of(now, was)[0] == "component b no longer has a gradient"
+    now = terms(a=(2.0, other), b=(0.0, zero), c=(0.0, zero))
+    assert of(now, was)[0] == "component b, component c no longer have a gradient"
+    now = terms(a=(0.0, zero), b=(0.0, zero), c=(0.0, zero))
+    assert "component" not in "".join(of(now, was))
+
+
 def test_a_loss_without_components_names_none() -> None:
     """One component alone is the loss itself."""
     one = {"w": noise(4)}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pytest_gradcheck.reporters import Report, ReportEntry
+from pytest_gradcheck.session.github import commands as told
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Suite
@@ -46,6 +51,33 @@ def test_a_failing_call_is_annotated_on_its_line(github: Suite, workers: int) ->
     assert "'50%25, a:b'" in message
 
 
+def test_nothing_in_a_name_ends_or_begins_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Per cent, line breaks and, in properties, colons and commas must be escaped, nothing else.
+
+    As ``escapeData`` and ``escapeProperty`` do in
+    https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts, the per cent first.
+    """
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", "/w")
+    odd = ReportEntry(
+        node_id="t.py::t[100%25,\r\n::error::x]",
+        name="",
+        outcome="failed",
+        baseline="compared",
+        failed=("drift",),
+        reason="a: 5 %, b;c=d\r\n::warning::e",
+        source="p,q:r%/t.py",
+        line=3,
+    )
+    (command,) = told(Report(entries=(odd,)), Path("/w"))
+    name = "t.py%3A%3At[100%2525%2C%0D%0A%3A%3Aerror%3A%3Ax]"
+    assert command == (
+        f"::error file=p%2Cq%3Ar%25/t.py,line=3,title={name}%3A drift::"
+        "t.py::t[100%2525,%0D%0A::error::x]: drift: a: 5 %25, b;c=d%0D%0A::warning::e"
+    )
+    assert len(command.splitlines()) == 1
+
+
 def test_tolerated_drift_is_a_warning_and_a_pass_is_silent(github: Suite) -> None:
     """Drift that only warns must warn there too; what passes must print nothing."""
     github.write("test_m", "def test_one(gradcheck):\n    gradcheck(W, value_and_grad=bowl())\n")
@@ -54,6 +86,17 @@ def test_tolerated_drift_is_a_warning_and_a_pass_is_silent(github: Suite) -> Non
     github.write("test_m", "def test_one(gradcheck):\n    gradcheck(W, value_and_grad=bowl(2.0))\n")
     (command,) = commands(github.run("--grad-drift=warn"))
     assert command.startswith("::warning file=")
+
+
+def test_gitlab_is_told_paths_from_the_root_of_the_repository(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project below the checkout of a GitLab job must be told with its folder."""
+    suite.write("test_m", ODD)
+    monkeypatch.setenv("CI_PROJECT_DIR", str(suite.path.parent))
+    suite.run("--grad-baseline=off", "--grad-report=gl.codequality.json")
+    (found,) = json.loads((suite.path / "gl.codequality.json").read_text(encoding="utf-8"))
+    assert found["location"]["path"] == f"{suite.path.name}/test_m.py"
 
 
 def test_elsewhere_nothing_is_printed_or_written(suite: Suite) -> None:

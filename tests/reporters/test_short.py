@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -90,6 +91,39 @@ def test_code_quality_has_what_gitlab_needs() -> None:
     assert found[0]["location"] == {"path": "tests/test_vae.py", "lines": {"begin": 7}}
     assert found[1]["location"] == {"path": "t.py", "lines": {"begin": 1}}
     assert "is 3 NaN" in found[1]["description"]
+
+
+def test_code_quality_is_what_the_format_asks_for() -> None:
+    """Every finding must have each key, of the kind that GitLab reads, and nothing else.
+
+    https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format: one array, no byte
+    order mark; paths are relative and do not begin with ``./``; one of five severities.
+    """
+    odd = replace(entry("50%, a:b\r\nc"), source="sub/./test_a.py", line=0)
+    text = codequality_text(Report(entries=(odd, failed("finite", "one"))))
+    assert text.startswith("[\n")
+    found = json.loads(text)
+    keys = ["check_name", "description", "fingerprint", "location", "severity"]
+    assert [sorted(one) for one in found] == [keys] * 2
+    for one in found:
+        assert re.fullmatch(r"gradcheck\.[a-z_]+", one["check_name"])
+        assert re.fullmatch("[0-9a-f]{64}", one["fingerprint"])
+        assert one["severity"] in {"info", "minor", "major", "critical", "blocker"}
+        assert sorted(one["location"]) == ["lines", "path"]
+        assert one["location"]["lines"] == {"begin": 1}
+        assert not one["location"]["path"].startswith(("/", "./"))
+        assert one["description"]
+    assert len({one["fingerprint"] for one in found}) == 2
+    assert [one["location"]["path"] for one in found] == ["sub/test_a.py", "t.py"]
+    assert "50%, a:b" in found[0]["description"]
+
+
+def test_code_quality_paths_are_from_the_root_of_the_repository() -> None:
+    """A project in a folder of its repository must be told with that folder."""
+    for folder, expected in (("", "t/a.py"), (".", "t/a.py"), ("ml/core", "ml/core/t/a.py")):
+        report = Report(entries=(replace(entry("a"), source="t/a.py"),), folder=folder)
+        (found,) = json.loads(codequality_text(report))
+        assert found["location"]["path"] == expected
 
 
 def test_a_fingerprint_is_of_the_call_and_the_check_alone() -> None:

@@ -128,7 +128,7 @@ def _is_hooked(tensor: torch.Tensor) -> bool:
 
     ``DistributedDataParallel`` does; so does who hooks ``p.expand_as(p).grad_fn.next_functions``.
     """
-    holders: int = cast("Any", tensor)._use_count()  # noqa: SLF001 - undocumented
+    holders: int = cast("Any", tensor)._use_count()  # noqa: SLF001 - undocumented, since torch 2.3
     return tensor.requires_grad and holders > 1
 
 

@@ -37,6 +37,7 @@ __all__ = [
 _IN_NUMPY = {torch.float16, torch.float32, torch.float64}
 _BYTES = {torch.float32: 4, torch.float64: 8}
 _PLAIN = {torch.Tensor, torch.nn.Parameter}  # a subclass may hold its elements as it likes
+_HERE = {"cpu", "meta"}  # types of devices whose tensors are here, or have no values
 _CROSSING = 2**22  # elements that are copied from an accelerator at a time
 _GAP = 1024  # elements; a chunk of its own costs more than showing that many zeros
 
@@ -90,8 +91,8 @@ class TensorView:
     @property
     def afar(self) -> Place | None:
         """Where the tensor is reduced, ``None`` where that is here."""
-        if self.tensor.is_cpu or self.tensor.is_meta:
-            return None
+        if ("cpu" if self.tensor.is_cpu else self.tensor.device.type) in _HERE:
+            return None  # the first is told sooner
         from pytest_gradcheck.backends._torch.device import place_of
 
         return place_of(self.tensor)
