@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from pytest_gradcheck.cli.placing import root_of
 from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.reporters import check_suffix, write_reports
 from pytest_gradcheck.reporters.as_json import json_text
+from pytest_gradcheck.reporters.codequality import folder_of
 from pytest_gradcheck.reporters.document import read_report
 
 if TYPE_CHECKING:
@@ -28,7 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
     for path in outputs:
         check_suffix(path)
     reports = [read_report(Path(name)) for name in arguments.reports]
-    whole = joined(reports, _root(reports, arguments.root))
+    root = _root(reports, arguments.root)
+    whole = joined(reports, root)
+    if root is not None:
+        whole = dataclasses.replace(whole, folder=folder_of(root))
     for problem in write_reports(outputs, whole).values():
         raise UsageError(problem)
     if not outputs:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import PurePosixPath
+import os
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.reporters.story import story_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.reporters import Report, ReportEntry
 
-__all__ = ["codequality_text"]
+__all__ = ["codequality_text", "folder_of"]
 
 _SEVERITY = {"finite": "critical"}
 _FAILED = "major"
@@ -33,6 +34,15 @@ def codequality_text(report: Report) -> str:
     """Return the findings as JSON; an empty list where there are none, as GitLab wants it."""
     found = [one for entry in report.entries for one in _findings(entry, report.folder)]
     return json.dumps(found, indent=1) + "\n"
+
+
+def folder_of(root: Path) -> str:
+    """Return where a project lies in its repository, if this is a job of GitLab's that says it."""
+    checkout = os.environ.get("CI_PROJECT_DIR")
+    if not checkout:
+        return ""
+    top, root = Path(checkout).resolve(), root.resolve()
+    return root.relative_to(top).as_posix() if root.is_relative_to(top) else ""
 
 
 def _findings(entry: ReportEntry, folder: str) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pytest_gradcheck import git, store
 from pytest_gradcheck.filing import machine
 from pytest_gradcheck.reporters import Report, write_reports
+from pytest_gradcheck.reporters.codequality import folder_of
 from pytest_gradcheck.reporters.offer import Coverage
 from pytest_gradcheck.session import commit, pending, telling
 from pytest_gradcheck.session.census import Scope, filters, shards
@@ -85,7 +86,7 @@ def close(run: Run, config: pytest.Config, status: int) -> Ending:
         unused=tuple(_lines(unused, config)),
         pruned=tuple(_lines(changes.deleted, config)),
         notes=tuple(notes),
-        folder=telling.folder(config.rootpath),
+        folder=folder_of(config.rootpath),
     )
     failed = write_reports(run.settings.reports, report, top=run.settings.top)
     problems = [*changes.problems.values(), *failed.values()]

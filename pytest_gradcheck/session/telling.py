@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_gradcheck.session.ledger import Attempt, Call
     from pytest_gradcheck.session.run import Run
 
-__all__ = ["entries", "environment", "folder", "settings", "shown"]
+__all__ = ["entries", "environment", "settings", "shown"]
 
 
 def entries(run: Run, changes: Changes, root: Path) -> Iterator[ReportEntry]:
@@ -67,15 +67,6 @@ def settings(run: Run) -> dict[str, Any]:
         "grad_top": settings.top,
     }
     return found | {f"grad_{name}": str(value) for name, value in settings.limits.items()}
-
-
-def folder(root: Path) -> str:
-    """Return where a project lies in its repository, if this is a job of GitLab's that says it."""
-    checkout = os.environ.get("CI_PROJECT_DIR")
-    if not checkout:
-        return ""
-    top, root = Path(checkout).resolve(), root.resolve()
-    return root.relative_to(top).as_posix() if root.is_relative_to(top) else ""
 
 
 def shown(path: Path, root: Path) -> str:

@@ -87,3 +87,16 @@ def test_other_formats_are_written_by_suffix(sharded: Project) -> None:
     assert (sharded.path / "w.codequality.json").read_text(encoding="utf-8") == "[]\n"
     code, _, wrong = sharded.call(*words, "-o", "w.txt")
     assert (code, "told by its suffix" in wrong) == (2, True)
+
+
+def test_findings_are_placed_from_the_root_of_the_repository(
+    sharded: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project that is a folder of a GitLab repository must have its paths begin with it."""
+    for shard in ("0", "1"):
+        sharded.pytest(f"--grad-report={shard}.out.json", scale=1.01, SHARD=shard)
+    monkeypatch.setenv("CI_PROJECT_DIR", str(sharded.path.parent))
+    code, _, _ = sharded.call("merge", "0.out.json", "1.out.json", "-o", "w.codequality.json")
+    found = json.loads((sharded.path / "w.codequality.json").read_text(encoding="utf-8"))
+    paths = {finding["location"]["path"] for finding in found}
+    assert (code, paths) == (1, {f"{sharded.path.name}/tests/test_m.py"})
