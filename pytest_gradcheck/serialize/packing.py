@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "base64_of",
     "packed",
     "packed_coarse",
     "packed_near",
@@ -55,7 +56,7 @@ def packed(numbers: Iterable[float]) -> str:
     Raises:
         UsageError: a number is NaN or Inf.
     """
-    return _text(_doubles(numbers))
+    return base64_of(_doubles(numbers))
 
 
 def unpacked(text: str) -> tuple[float, ...]:
@@ -79,7 +80,7 @@ def packed_coarse(sketch: Sketch, width: int) -> str:
     steps = [round(math.ldexp(v, bits - exponent)) for v in sketch.values]
     if most + 1 in steps or -most - 1 in steps:  # the largest value, rounded up
         steps = [max(-most, min(most, step)) for step in steps]
-    return _text(norm + bytes([width]) + _integers([exponent], 2) + _integers(steps, width))
+    return base64_of(norm + bytes([width]) + _integers([exponent], 2) + _integers(steps, width))
 
 
 def unpacked_coarse(text: str) -> Sketch:
@@ -110,10 +111,10 @@ def packed_near(sketch: Sketch, other: Sketch) -> str:
         msg = f"sketches of {len(sketch.values)} and {len(other.values)} values"
         raise UsageError(msg)
     norm = _doubles([sketch.norm, *sketch.values])[:8]
-    text = _text(norm + _difference(sketch.values, other.values))
+    text = base64_of(norm + _difference(sketch.values, other.values))
     # Rounded to longer steps, the values may lie near enough for shorter ones.
     again = _difference(unpacked_near(text, other).values, other.values)
-    return _text(norm + again)
+    return base64_of(norm + again)
 
 
 def unpacked_near(text: str, other: Sketch) -> Sketch:
@@ -225,7 +226,7 @@ def _from_doubles(data: bytes) -> tuple[float, ...]:
     raise UsageError(msg)
 
 
-def _text(data: bytes) -> str:
+def base64_of(data: bytes) -> str:
     """Return bytes as base64."""
     return binascii.b2a_base64(data, newline=False).decode("ascii")
 

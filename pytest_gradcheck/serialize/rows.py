@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pytest_gradcheck.records import Sketch
 from pytest_gradcheck.serialize.forms import Parted
 from pytest_gradcheck.serialize.leaves import Mismatch, refuse
+from pytest_gradcheck.serialize.packing import base64_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ def parted(sketches: Sequence[Sketch | None]) -> Parted:
     if len(known) < len(sketches):
         each = iter(sizes)
         sizes = [MISSING if one is None else next(each) for one in sketches]
-    return Parted(sizes=tuple(sizes), numbers=_text(data))
+    return Parted(sizes=tuple(sizes), numbers=base64_of(data))
 
 
 def sketches_of(form: Parted) -> list[Sketch | None]:
@@ -70,7 +71,7 @@ def encoded(numbers: Sequence[float]) -> str:
         data = _row(len(numbers)).pack(*numbers)
     except struct.error:
         refuse("numbers", numbers)
-    return _text(data)
+    return base64_of(data)
 
 
 def decoded(text: str) -> tuple[float, ...]:
@@ -92,11 +93,6 @@ def uneven(name: str, found: int, expected: int) -> NoReturn:
     """Raise the mismatch of a column that is too long or too short."""
     msg = f"{name} has {found} values where there must be {expected}"
     raise Mismatch(msg)
-
-
-def _text(data: bytes) -> str:
-    """Return bytes as base64."""
-    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 @cache

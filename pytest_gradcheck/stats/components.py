@@ -51,7 +51,10 @@ def component_stats(components: Mapping[str, ComponentEvaluation]) -> tuple[Comp
     norms = {name: math.hypot(*(p.norms.get(name, 0.0) for p in found.values())) for name in names}
     in_each = {parameter: math.fsum(p.norms.values()) for parameter, p in found.items()}
     whole = math.fsum(norms.values())
-    cosines = {pair: _cosine(*pair, found.values(), norms) for pair in product(names, names)}
+    pointing = [name for name in names if 0 < norms[name] < math.inf]
+    cosines = dict.fromkeys(product(names, names), 0.0) | {(n, n): 1.0 for n in pointing}
+    for one, other in combinations(pointing, 2):
+        cosines[one, other] = cosines[other, one] = _cosine(one, other, found.values(), norms)
     bad = {name: tuple(p for p, at in found.items() if name in at.nonfinite) for name in names}
     return tuple(
         ComponentStats(
@@ -81,7 +84,7 @@ class _Products(NamedTuple):
     """Hold what the components' gradients in one parameter are to each other."""
 
     norms: dict[str, float]  # L2, of the finite elements
-    cosines: dict[tuple[str, str], float]  # of those that are not zero
+    cosines: dict[tuple[str, str], float]  # of those that are not zero, the earlier name first
     nonfinite: frozenset[str]
 
 
@@ -106,10 +109,9 @@ def _products(views: Mapping[str, ArrayView]) -> _Products:
             for name, length, e in zip(views, lengths, exponents, strict=True)
         },
         cosines={
-            pair: dots[i][j] / (lengths[i] * lengths[j])
+            (one, other): dots[i][j] / (lengths[i] * lengths[j])
             for (i, one), (j, other) in combinations(enumerate(views), 2)
             if lengths[i] and lengths[j]
-            for pair in ((one, other), (other, one))
         },
         nonfinite=frozenset(name for name, (_, finite) in peaks.items() if not finite),
     )
@@ -118,8 +120,7 @@ def _products(views: Mapping[str, ArrayView]) -> _Products:
 def _peak(view: ArrayView) -> tuple[float, bool]:
     """Return the largest finite absolute value, and whether all are finite."""
     largest, finite = 0.0, True
-    memory = getattr(view, "memory", None)
-    if kernels.compiled is not None and memory:
+    if memory := _lying(view):
         peak, _, nonfinite = kernels.compiled.survey(memory)
         if not nonfinite:
             return peak, True
@@ -133,11 +134,7 @@ def _peak(view: ArrayView) -> tuple[float, bool]:
 
 
 def _cosine(one: str, other: str, found: Iterable[_Products], norms: Mapping[str, float]) -> float:
-    """Return the cosine of two components over all parameters, 0 where one has no direction."""
-    if not (0 < norms[one] < math.inf and 0 < norms[other] < math.inf):
-        return 0.0
-    if one == other:
-        return 1.0
+    """Return the cosine of two components, the earlier one first, over all parameters."""
     whole = math.fsum(
         cosine * (at.norms[one] / norms[one]) * (at.norms[other] / norms[other])
         for at in found
@@ -148,11 +145,16 @@ def _cosine(one: str, other: str, found: Iterable[_Products], norms: Mapping[str
 
 def _rows(views: Sequence[ArrayView]) -> Iterator[Sequence[NDArray[np.floating] | Memory]]:
     """Yield the elements of arrays of one shape: where they lie, or in windows of equal places."""
-    lying = [where for view in views if (where := getattr(view, "memory", None)) is not None]
-    if kernels.compiled is not None and len(lying) == len(views):
+    lying = [where for view in views if (where := _lying(view))]
+    if len(lying) == len(views):
         yield lying
     else:
         yield from zip(*map(_windows, views), strict=True)
+
+
+def _lying(view: ArrayView) -> Memory | None:
+    """Return where the elements lie, ``None`` where no compiled loop can read them there."""
+    return None if kernels.compiled is None else getattr(view, "memory", None)
 
 
 def _windows(view: ArrayView) -> Iterator[NDArray[np.float64]]:
