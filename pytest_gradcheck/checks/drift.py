@@ -76,7 +76,8 @@ def compare(
         ``structure``, ``policy``, ``point`` or ``drift``.
     """
     structure = structure_findings(measurement, baseline)
-    structure += replicate_structure(measurement, baseline)
+    if measurement.replicates is not None:
+        structure += replicate_structure(measurement, baseline)
     policy = policy_findings(measurement, baseline)
     if structure or policy:
         return _failed("structure", structure) if structure else _not_as_exact(policy)
@@ -89,9 +90,11 @@ def compare(
     if not same(pairs):
         findings = [*gradient(pairs), *values(pairs, measurement.sense)]
         findings += gap(measurement, baseline, {f.subject for f in findings})
-    findings += spread_findings(measurement, baseline)
-    known = {f.subject for f in findings}
-    findings += replicate_findings(measurement, baseline, min_drift, known)
+    if measurement.samples:
+        findings += spread_findings(measurement, baseline)
+    if measurement.replicates is not None:
+        known = {f.subject for f in findings}
+        findings += replicate_findings(measurement, baseline, min_drift, known)
     if not findings:
         return CheckResult(check="drift", outcome="passed", findings=tuple(moved))
     if moved:
