@@ -26,15 +26,18 @@ import torch
 from pytest_gradcheck.backends._torch.device import crossing
 from pytest_gradcheck.backends._torch.device.fold import MOST, Tools
 from pytest_gradcheck.backends._torch.device.found import Odd, located, read, reduced
+from pytest_gradcheck.backends._torch.device.products import multiplied
+from pytest_gradcheck.backends._torch.device.products import read as multiplications
 from pytest_gradcheck.backends._torch.device.project import Projector
 from pytest_gradcheck.backends._torch.device.rows import Group, groups
+from pytest_gradcheck.backends._torch.device.tables import batches
 from pytest_gradcheck.records import Gathered
 from pytest_gradcheck.stats.signs import LANES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_gradcheck.records import ArrayView, Sums
+    from pytest_gradcheck.records import ArrayView, Products, Sums
 
 __all__ = ["TorchPlace", "place_of"]
 
@@ -91,6 +94,17 @@ class TorchPlace:
         for portion in others:
             flat |= zip(portion, crossing.brought(list(portion.values())), strict=True)
         return Gathered(sums=located(sums, odd), flat=flat, top=largest)
+
+    @torch.no_grad()
+    def products(self, groups: Sequence[Sequence[Any]]) -> list[Products]:
+        """Return what the tensors of each group are to each other, those of `TensorView`."""
+        tensors = {n: [_real(view.tensor) for view in group] for n, group in enumerate(groups)}
+        laid = list(batches(tensors))
+        numbers = [multiplied(batch.table(), wide=batch.wide) for batch in laid]
+        came = iter(crossing.brought([*chain(*numbers)]))
+        found = zip(laid, (list(islice(came, len(own))) for own in numbers), strict=True)
+        done = multiplications(found)
+        return [done[n] for n in range(len(groups))]
 
     @torch.no_grad()
     def read(self, wanted: Sequence[tuple[Any, tuple[int, ...]]]) -> list[float]:
