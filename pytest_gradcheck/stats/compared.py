@@ -34,8 +34,8 @@ def compared(groups: Sequence[Sequence[ArrayView]]) -> list[Products]:
     done: dict[int, Products] = {}
     afar: dict[Place, list[int]] = {}
     for number, group in enumerate(groups):
-        places = {place_of(view) for view in group}
-        if len(places) == 1 and (place := places.pop()) is not None and group[0].size:
+        place = place_of(group[0])
+        if place is not None and group[0].size and all(place_of(v) == place for v in group):
             afar.setdefault(place, []).append(number)
     for place, numbers in afar.items():
         there = TRUST.use(place, partial(place.products, [groups[n] for n in numbers]))

@@ -15,7 +15,7 @@ from pytest_gradcheck.records import ComponentEvaluation, ComponentStats, Produc
 from pytest_gradcheck.stats.compared import compared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 __all__ = ["component_stats"]
 
@@ -28,32 +28,32 @@ def component_stats(components: Mapping[str, ComponentEvaluation]) -> tuple[Comp
     """
     if not components:
         return ()
-    names = list(components)
-    found = _in_each(components)
-    norms = {name: math.hypot(*(p.norms.get(name, 0.0) for p in found.values())) for name in names}
+    found = _in_each(list(components.values()))
+    numbers = range(len(components))
+    norms = [math.hypot(*(p.norms.get(n, 0.0) for p in found.values())) for n in numbers]
     in_each = {parameter: math.fsum(p.norms.values()) for parameter, p in found.items()}
-    whole = math.fsum(norms.values())
-    pointing = [name for name in names if 0 < norms[name] < math.inf]
-    cosines = dict.fromkeys(product(names, names), 0.0) | {(n, n): 1.0 for n in pointing}
-    for one, other in combinations(pointing, 2):
-        cosines[one, other] = cosines[other, one] = _cosine(one, other, found.values(), norms)
-    bad = {name: tuple(p for p, at in found.items() if name in at.nonfinite) for name in names}
+    whole = math.fsum(norms)
+    pointing = [n for n in numbers if 0 < norms[n] < math.inf]
+    cosines = dict.fromkeys(product(numbers, numbers), 0.0) | {(n, n): 1.0 for n in pointing}
+    for pair in combinations(pointing, 2):
+        cosines[pair] = cosines[pair[::-1]] = _cosine(pair, found.values(), norms)
+    bad = [tuple(p for p, at in found.items() if n in at.nonfinite) for n in numbers]
     return tuple(
         ComponentStats(
             name=name,
             value=component.value,
-            norm=norms[name],
-            share=_share(norms[name], whole),
-            finite=math.isfinite(component.value) and not bad[name],
-            cosines=tuple(cosines[name, other] for other in names),
-            nonfinite=bad[name],
+            norm=norms[n],
+            share=_share(norms[n], whole),
+            finite=math.isfinite(component.value) and not bad[n],
+            cosines=tuple(cosines[n, other] for other in numbers),
+            nonfinite=bad[n],
             pushes=tuple(
                 Push(parameter=p, norm=norm, share=_share(norm, in_each[p]))
                 for p in component.grads
-                if (norm := found[p].norms.get(name)) is not None
+                if (norm := found[p].norms.get(n)) is not None
             ),
         )
-        for name, component in components.items()
+        for n, (name, component) in enumerate(components.items())
     )
 
 
@@ -63,47 +63,49 @@ def _share(part: float, whole: float) -> float:
 
 
 class _InOne(NamedTuple):
-    """Hold what the components' gradients in one parameter are to each other."""
+    """Hold what the components' gradients in one parameter are to each other, by their numbers."""
 
-    norms: dict[str, float]  # L2, of the finite elements
-    cosines: dict[tuple[str, str], float]  # of those that are not zero, the earlier name first
-    nonfinite: frozenset[str]
+    norms: Mapping[int, float]  # L2, of the finite elements
+    cosines: Mapping[tuple[int, int], float]  # of those that are not zero, the smaller number first
+    nonfinite: Collection[int]
 
 
-def _in_each(components: Mapping[str, ComponentEvaluation]) -> dict[str, _InOne]:
+def _in_each(components: Sequence[ComponentEvaluation]) -> dict[str, _InOne]:
     """Return what the components' gradients are to each other, by parameter."""
     views = {
         parameter: {
-            name: view
-            for name, c in components.items()
+            n: view
+            for n, c in enumerate(components)
             if (view := c.grads.get(parameter)) is not None
         }
-        for parameter in dict.fromkeys(p for c in components.values() for p in c.grads)
+        for parameter in dict.fromkeys(p for c in components for p in c.grads)
     }
-    reached = [parameter for parameter, here in views.items() if here]
-    found = dict.fromkeys(views, _InOne({}, {}, frozenset()))
-    multiplied = compared([list(views[parameter].values()) for parameter in reached])
-    for parameter, products in zip(reached, multiplied, strict=True):
-        found[parameter] = _named(list(views[parameter]), products)
+    reached = {parameter: here for parameter, here in views.items() if here}
+    found = dict.fromkeys(views, _InOne({}, {}, ()))
+    multiplied = compared([list(here.values()) for here in reached.values()])
+    for (parameter, here), products in zip(reached.items(), multiplied, strict=True):
+        found[parameter] = _numbered(list(here), products)
     return found
 
 
-def _named(names: Sequence[str], products: Products) -> _InOne:
-    """Return products by the names of the components."""
+def _numbered(numbers: Sequence[int], products: Products) -> _InOne:
+    """Return products by the numbers that the components have among all of them."""
+    cosines = products.cosines
+    if numbers[-1] >= len(numbers):  # some are missing here
+        cosines = {(numbers[i], numbers[j]): cosine for (i, j), cosine in cosines.items()}
     return _InOne(
-        norms=dict(zip(names, products.norms, strict=True)),
-        cosines={(names[i], names[j]): cosine for (i, j), cosine in products.cosines.items()},
-        nonfinite=frozenset(
-            name for name, finite in zip(names, products.finite, strict=True) if not finite
-        ),
+        norms=dict(zip(numbers, products.norms, strict=True)),
+        cosines=cosines,
+        nonfinite=[n for n, finite in zip(numbers, products.finite, strict=True) if not finite],
     )
 
 
-def _cosine(one: str, other: str, found: Iterable[_InOne], norms: Mapping[str, float]) -> float:
-    """Return the cosine of two components, the earlier one first, over all parameters."""
+def _cosine(pair: tuple[int, int], found: Iterable[_InOne], norms: Sequence[float]) -> float:
+    """Return the cosine of two components, the smaller number first, over all parameters."""
+    one, other = pair
     whole = math.fsum(
         cosine * (at.norms[one] / norms[one]) * (at.norms[other] / norms[other])
         for at in found
-        if (cosine := at.cosines.get((one, other))) is not None
+        if (cosine := at.cosines.get(pair)) is not None
     )
     return min(max(whole, -1.0), 1.0)

@@ -1,15 +1,17 @@
 """Reduce tensors on the device they lie on, and bring over what is left in one copy.
 
 Tensors of up to 4,093 elements come over as they are, together: reducing them here costs less than
-starting kernels for them there. Larger ones are reduced there by `fold`.
+starting kernels for them there. Larger ones are reduced there by `fold`. Tensors that are to be
+multiplied with each other share a few kernels whatever their sizes are (`tables`, `products`).
 
 Requirements:
-    The device is waited for once for each call of `gather`: by the copy. A gradient with NaN or Inf
-    takes a second one, which says where they are; more than 16 MB of small tensors take one for
-    each 16 MB.
+    The device is waited for once for each call: by the copy. A gradient with NaN or Inf takes a
+    second one, which says where they are; more than 16 MB of small tensors take one for each 16 MB.
     Beside the tensors and what is brought over, at most 40 MB are held there, or 54 MB where a
     large tensor is not contiguous, and nothing afterwards. What is brought over of large tensors is
-    some 800 bytes for each, and 30 for every 4,093 elements. The trial (`samples`) holds 80 MB.
+    some 800 bytes for each, and 30 for every 4,093 elements. To multiply tensors takes 34 MB, and
+    what is brought over of them is 8 bytes for each pair and every 4,096 elements, or less. A trial
+    (`samples`) holds 80 MB.
     Anything unusual (sparse, conjugated, of a class of its own) is left to the CPU, and so is all
     on a device without float64 (``mps``), without a word.
 """
