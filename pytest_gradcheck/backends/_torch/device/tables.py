@@ -35,16 +35,19 @@ class Batch:
         lanes: number of columns.
         numbers: of the groups; large ones come in several batches, piece by piece.
         groups: the tensors.
+        rows: that each tensor of a group takes.
     """
 
     lanes: int
     numbers: list[int] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
 
-    @property
-    def rows(self) -> list[int]:
-        """Number of rows that each tensor of a group takes."""
-        return [_rows_of(group, self.lanes) for group in self.groups]
+    def add(self, number: int, group: Group) -> None:
+        """Take a group in."""
+        self.numbers.append(number)
+        self.groups.append(group)
+        self.rows.append(_rows_of(group, self.lanes))
 
     @property
     def wide(self) -> bool:
@@ -57,12 +60,12 @@ class Batch:
         Returns:
             Shape ``(m, rows, lanes)``: the k-th tensors of all groups below each other, for each k.
         """
-        first, rows = self.groups[0], self.rows
-        shape = len(first), sum(rows), self.lanes
+        first = self.groups[0]
+        shape = len(first), sum(self.rows), self.lanes
         table = torch.zeros(shape, dtype=torch.float64, device=first[0].device)
         flat = table.view(len(first), -1).unbind()
         start = 0
-        for group, count in zip(self.groups, rows, strict=True):
+        for group, count in zip(self.groups, self.rows, strict=True):
             for row, tensor in zip(flat, group, strict=True):
                 row[start : start + tensor.numel()].view(tensor.shape).copy_(tensor)
             start += count * self.lanes
@@ -83,14 +86,15 @@ def batches(groups: Mapping[int, Group]) -> Iterator[Batch]:
         rows = _rows_of(group, lanes)
         if rows * lanes > room:
             for piece in _pieces(_flattened(group), room):
-                yield Batch(lanes=piece[0].numel(), numbers=[number], groups=[piece])
+                batch = Batch(lanes=piece[0].numel())
+                batch.add(number, piece)
+                yield batch
             continue
         batch = open_.setdefault(count, Batch(lanes=lanes))
         if (sum(batch.rows) + rows) * lanes > room:
             yield batch
             batch = open_[count] = Batch(lanes=lanes)
-        batch.numbers.append(number)
-        batch.groups.append(group)
+        batch.add(number, group)
     yield from open_.values()
 
 
