@@ -133,8 +133,7 @@ def add_products(
     for first in range(0, arrays[0].size, _WINDOW):
         last = min(first + _WINDOW, arrays[0].size)
         table = np.zeros((len(arrays), -(-(last - first) // TRACKS) * TRACKS))
-        with np.errstate(invalid="ignore"):  # a NaN that signals
-            table[:, : last - first] = [row[first:last] for row in arrays]
+        table[:, : last - first] = [row[first:last] for row in arrays]
         table[~np.isfinite(table)] = 0.0
         table *= np.asarray(scales)[:, None]
         tracks = table.reshape(len(arrays), -1, TRACKS)

@@ -7,6 +7,7 @@ Requirements:
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
@@ -40,9 +41,11 @@ def products(views: Sequence[ArrayView]) -> Products:
     exponents = [max(math.frexp(peak)[1], _LEAST) for peak, _ in peaks]
     scales = [math.ldexp(1.0, -e) for e in exponents]
     sums = np.zeros((len(views), len(views), kernels.TRACKS))
-    for rows in _rows(views):
-        kernels.add_products(rows, scales, sums)
-    return _products(sums.sum(axis=-1).tolist(), exponents, [finite for _, finite in peaks])
+    finite = [finite for _, finite in peaks]
+    with nullcontext() if all(finite) else np.errstate(invalid="ignore"):  # a NaN may signal
+        for rows in _rows(views):
+            kernels.add_products(rows, scales, sums)
+    return _products(sums.sum(axis=-1).tolist(), exponents, finite)
 
 
 def products_of_pieces(
@@ -131,8 +134,7 @@ def _windows(view: ArrayView) -> Iterator[NDArray[np.float64]]:
                 done += window.size
                 window = np.zeros(min(_WINDOW, view.size - done))
             fits = min(values.size, done + window.size - start)
-            with np.errstate(invalid="ignore"):  # a NaN that signals
-                window[start - done : start - done + fits] = values[:fits]
+            window[start - done : start - done + fits] = values[:fits]
             start, values = start + fits, values[fits:]
     while window.size:
         yield window

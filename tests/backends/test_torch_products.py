@@ -407,14 +407,14 @@ def test_unusual_values_are_read_as_well(kind: str, crossings: list[int]) -> Non
     """What is lazily negated, or of a class of its own, must have its own value."""
     weight = nn.Parameter(torch.ones(3))
 
-    def loss() -> torch.Tensor:
+    def loss() -> dict[str, torch.Tensor]:
         total = weight.sum()
         if kind == "subclass":
-            return total.as_subclass(type("Own", (torch.Tensor,), {}))
-        return torch.complex(torch.zeros(()), total).conj().imag
+            return {"it": total.as_subclass(type("Own", (torch.Tensor,), {}))}
+        return {"it": torch.complex(torch.zeros(()), total).conj().imag}
 
     expected = {"conjugated": -3.0, "subclass": 3.0}[kind]
-    assert objective({"w": weight}, loss).value_and_grad().value == expected
+    assert objective({"w": weight}, loss).value_and_grad().components["it"].value == expected
     assert len(crossings) == (kind == "conjugated")
 
 

@@ -175,7 +175,8 @@ def _numbers(scalars: Sequence[torch.Tensor]) -> list[float]:
     """Return scalars as numbers, those on one accelerator by a single copy: each waits for it."""
     scalars = [scalar.detach().resolve_neg() for scalar in scalars]
     plain = all(type(s) is torch.Tensor and s.dtype in _COPIED for s in scalars)
-    if not plain or len({s.device for s in scalars}) > 1 or is_here(scalars[0]):
+    alike = len({scalar.device for scalar in scalars}) == 1 < len(scalars)
+    if not (plain and alike) or is_here(scalars[0]):
         return [float(scalar) for scalar in scalars]
     from pytest_gradcheck.backends._torch.device.crossing import brought
 
