@@ -18,7 +18,7 @@ from pytest_gradcheck.session.run import RUN, RUNNING, Run
 from pytest_gradcheck.session.waiting import waiting_on, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
 __all__ = ["grad_snapshot", "gradcheck"]
 
@@ -119,17 +119,11 @@ def pytest_make_collect_report(
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Find the tests that use the plugin wrongly, after all filters and markers."""
     run = session.config.stash[RUN]
-    run.inspect(session.items)
-    if run.complaints and session.config.option.collectonly:
-        raise pytest.UsageError("\n".join(run.complaints.values()))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Fail a test that uses the plugin wrongly, before it does anything."""
-    complaint = item.config.stash[RUN].complaints.get(item.nodeid)
-    if complaint is not None:
-        pytest.fail(complaint, pytrace=False)
+    complaints = run.inspect(session.items)
+    if complaints and session.config.option.collectonly:
+        raise pytest.UsageError("\n".join(complaints.values()))
+    if complaints:
+        session.config.pluginmanager.register(Refusal(complaints), "gradcheck-refusal")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -170,6 +164,21 @@ def pytest_runtest_makereport(
     report = yield
     item.config.stash[RUN].attach(item, report, call.excinfo)
     return report
+
+
+class Refusal:
+    """Refuse tests that use the plugin wrongly; registered only where there are any."""
+
+    def __init__(self, complaints: Mapping[str, str]) -> None:
+        """Keep what to say, by node id."""
+        self._complaints = complaints
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Fail the test before it does anything."""
+        complaint = self._complaints.get(item.nodeid)
+        if complaint is not None:
+            pytest.fail(complaint, pytrace=False)
 
 
 class Listener:

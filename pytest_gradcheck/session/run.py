@@ -84,7 +84,9 @@ RUNNING: ContextVar[pytest.Item] = ContextVar("RUNNING")
 def seat(item: pytest.Item) -> Desk:
     """Return an empty desk for a run of a test; one that runs again says everything again."""
     desk = item.stash[DESK] = Desk()
-    item.user_properties[:] = [one for one in item.user_properties if one[0] != "gradcheck"]
+    if item.user_properties:
+        kept = [one for one in item.user_properties if one[0] != "gradcheck"]
+        item.user_properties[:] = kept
     return desk
 
 
@@ -104,7 +106,6 @@ class Run:
         settings: what the user asked for.
         census: what was collected.
         ledger: what the tests said.
-        complaints: why tests must not run, by node id.
         lost: workers that died.
         ending: what the run found out, once it is over.
     """
@@ -114,7 +115,6 @@ class Run:
         self.settings = settings
         self.census = Census()
         self.ledger = Ledger()
-        self.complaints: dict[str, str] = {}
         self.lost: list[str] = []
         self.ending: Ending | None = None
         self._shelf: Shelf | None = None
@@ -128,13 +128,15 @@ class Run:
             self._shelf = Shelf()
         return self._shelf
 
-    def inspect(self, items: Iterable[pytest.Item]) -> None:
-        """Find the tests that use the plugin wrongly."""
+    def inspect(self, items: Iterable[pytest.Item]) -> dict[str, str]:
+        """Count the tests that are to run; return why some of them must not, by node id."""
+        complaints = {}
         for item in items:
             self.census.select(item.nodeid)
             text = complaint(item, self.settings.limits)
             if text:
-                self.complaints[item.nodeid] = text
+                complaints[item.nodeid] = text
+        return complaints
 
     def attach(
         self,
