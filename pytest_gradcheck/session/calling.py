@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.limits import Limits
     from pytest_gradcheck.records import Objective, Verdict
+    from pytest_gradcheck.session.desk import Desk
     from pytest_gradcheck.session.ledger import Found
-    from pytest_gradcheck.session.run import Desk, Run
+    from pytest_gradcheck.session.run import Run
 
 __all__ = ["check"]
 
