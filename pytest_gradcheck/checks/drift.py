@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "moved_parameters", "recordable", "refreshed", "walked"]
 
+_PASSED = CheckResult(check="drift", outcome="passed")
 ACCEPT = "if the change is intended, run again with --grad-baseline-update and review the diff"
 
 
@@ -96,7 +97,7 @@ def compare(
         known = {f.subject for f in findings}
         findings += replicate_findings(measurement, baseline, min_drift, known)
     if not findings:
-        return CheckResult(check="drift", outcome="passed", findings=tuple(moved))
+        return dataclasses.replace(_PASSED, findings=tuple(moved)) if moved else _PASSED
     if moved:
         return _failed("point", moved, _forgotten(baseline))
     sharp, made = _sharp(pairs, measurement.sense), activation_finding(measurement, baseline)
