@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import CheckResult, Finding, Measurement, Verdict
 
-__all__ = ["MAX_LINES", "WIDTH", "cut", "explain", "finding_lines"]
+__all__ = ["MAX_LINES", "WIDTH", "cut", "explain", "finding_lines", "hints"]
 
 MAX_LINES: Final = 40
 WIDTH: Final = 100
@@ -24,6 +24,7 @@ _TEXT = 32  # columns that a sentence keeps beside its subject
 _COMPONENT = "component "
 _WHOLE = 20  # columns that a name has in any table at 80 columns
 _SUBJECTS = 48  # columns
+_UPDATE = "--grad-baseline-update"
 _REASONS = {
     "structure": "cannot be compared with its baseline: the structure changed",
     "policy": "cannot be compared with its baseline: the precision policy changed",
@@ -56,7 +57,7 @@ def explain(verdict: Verdict, *, verbose: bool = False, width: int = WIDTH) -> l
         return [f"{title}: {len(verdict.results)} checks passed"]
     lines = fitted([f"{title}: {_summary(verdict)}"], width)
     beside = [*_causes(failures), *_environment(verdict), *_reproduce(m)]
-    beside, hint = fitted(beside, width), fitted(_hint(failures), width)
+    beside, hint = fitted(beside, width), fitted(hints(failures), width)
     names = {p.name for p in m.native.parameters}
     body = [
         line for result in failures for line in _findings(result, names, width=width, whole=verbose)
@@ -82,6 +83,24 @@ def _summary(verdict: Verdict) -> str:
     if len(failures) == 1 and failures[0].reason in _REASONS:
         return _REASONS[failures[0].reason]
     return f"{len(failures)} of {len(verdict.results)} checks failed"
+
+
+def hints(failures: Sequence[CheckResult]) -> Iterator[str]:
+    """Yield the first hint there is: one for the whole message, and one that can be followed.
+
+    Args:
+        failures: the checks that failed. While others than drift are among them no baseline is
+            recorded, so that the hint to record one gives way to that.
+    """
+    others = [result.check for result in failures if result.check != "drift"]
+    for result in failures:
+        for hint in result.hints:
+            if others and result.check == "drift" and _UPDATE in hint:
+                names, fail = " and ".join(others), "fails" if len(others) == 1 else "fail"
+                yield f"  hint: no baseline is recorded while {names} {fail}: see to that first"
+            else:
+                yield f"  hint: {hint}"
+            return
 
 
 def finding_lines(result: CheckResult, parameters: Collection[str]) -> Iterator[str]:
@@ -116,7 +135,7 @@ def _findings(
     ordered = _ordered(result, parameters)
     told = list(result.findings)
     if changed and result.reason == "drift":
-        first = result.findings[0] if ordered else None
+        first = result.findings[0] if ordered and rows[0][1] is not None else None
         yield from _changes(result.check, changed, first, 0 if whole else width)
         told = [f for f, row in rows if row is None]
     label = result.reason if result.reason in _REASONS else result.check
@@ -197,11 +216,3 @@ def _reproduce(measurement: Measurement) -> Iterator[str]:
         yield f"  point: {measurement.at}"
     for note in measurement.notes:
         yield f"  note: {note}"
-
-
-def _hint(failures: tuple[CheckResult, ...]) -> Iterator[str]:
-    """Yield the first hint there is: one for the whole message."""
-    for result in failures:
-        for hint in result.hints:
-            yield f"  hint: {hint}"
-            return

@@ -62,6 +62,19 @@ def test_a_bound_that_is_left_is_told_in_three_lines() -> None:
     ]
 
 
+def test_the_hint_to_record_gives_way_to_a_check_that_forbids_it() -> None:
+    """While another check fails nothing is recorded, and no reader must be told to try."""
+    limits = parse(("the call", {"max_norm": 4.0, "max_abs": 3.5}))
+    now, baseline = measured({**W, "b": [0.0, -4.0]}), recordable(measured())
+    verdict = with_drift(judge(now, limits), compare(now, baseline), baseline)
+    told = "  hint: no baseline is recorded while norm fails: see to that first"
+    assert explain(verdict)[-1] == told
+    broken = replace(failed(Finding(subject="a", text="b")), check="finite")
+    results = [broken, *verdict.results[1:]]
+    told = "  hint: no baseline is recorded while finite and norm fail: see to that first"
+    assert explain(replace(verdict, results=tuple(results)))[-1] == told
+
+
 def test_a_flipped_sign_is_told_with_its_cause() -> None:
     """Drift must show norms, distance, allowance, cosine, cause, environment and what to do."""
     verdict = drifted(measured({**W, "b": [0.0, -4.0]}))

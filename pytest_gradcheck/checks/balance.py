@@ -60,11 +60,19 @@ class Balance:
         """Fail with one finding for each limit, naming the two that differ most."""
         components = measurement.native.components
         findings = list(self._parameters(measurement))
-        if (self.max_ratio, self.max_share, self.min_cosine) != (None, None, None):
+        limits = {
+            "balance": self.max_ratio,
+            "max_share": self.max_share,
+            "min_cosine": self.min_cosine,
+        }
+        given = [name for name, limit in limits.items() if limit is not None]
+        if given:
             if len(components) < 2:  # noqa: PLR2004 - a balance needs two
+                lifted = ", ".join(f"{name}=None" for name in given)
                 text = (
-                    f"needs at least two components, found {len(components)}; "
-                    "return the loss as a mapping: {'recon': ..., 'kl': ...}"
+                    f"needs at least two components, found {len(components)}; return the loss as "
+                    "a mapping, {'recon': ..., 'kl': ...}, or lift a limit that is written for "
+                    f"other tests: {lifted}"
                 )
                 findings.append(Finding(subject="components", text=text))
             else:

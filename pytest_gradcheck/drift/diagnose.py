@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_gradcheck.drift.allowance import NUMERICALLY_ZERO
 from pytest_gradcheck.drift.meaning import meaning, size_of
 from pytest_gradcheck.drift.resemblance import EQUAL, FITS, Pair, factor_of, is_scaled, kind
-from pytest_gradcheck.records import GradientStats, Scalar
+from pytest_gradcheck.records import ComponentStats, GradientStats, Scalar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +44,7 @@ def diagnose(
     """
     case = _case(measurement, baseline, drifted, native=native)
     if not case.pairs:
-        if measurement.sense in drifted and not any(c.startswith("component") for c in drifted):
-            return (f"only the {measurement.sense} moved; every gradient is unchanged",)
-        return ()
+        return _valued(case)
     said = [*_broken(case), *_lost(case.pairs), *(_silent(case) or _components(case))]
     if not said:
         said = [*_whole(case)] or [*_single(case)]
@@ -92,6 +90,19 @@ def _case(
     )
 
 
+def _valued(case: _Case) -> tuple[str, ...]:
+    """Say which values moved where no gradient did, not even that of a component."""
+    pairs = zip(case.now.components, case.was.components, strict=True)
+    changed = [(now, was) for now, was in pairs if f"component {now.name}" in case.drifted]
+    if not all(math.isclose(now.norm, was.norm, rel_tol=EQUAL) for now, was in changed):
+        return ()
+    moved = f"the {case.sense}" if case.sense in case.drifted else ""
+    if changed:
+        names = _listed([f"component {now.name}" for now, _ in changed])
+        moved = f"the value{'s' if len(changed) > 1 else ''} of {names}"
+    return (f"only {moved} moved; every gradient is unchanged",) if moved else ()
+
+
 def _broken(case: _Case) -> list[str]:
     """Say which parameters are not finite though they were, and in which pass that arose."""
     broken = [now.name for now, was in case.pairs if not now.finite and was.finite]
@@ -115,7 +126,7 @@ def _silent(case: _Case) -> list[str]:
     """Say which components have no gradient any more, where others changed as well."""
     pairs = zip(case.now.components, case.was.components, strict=True)
     changed = [(now, was) for now, was in pairs if f"component {now.name}" in case.drifted]
-    gone = [f"component {now.name}" for now, was in changed if was.norm > 0 and now.norm == 0]
+    gone = [f"component {now.name}" for now, was in changed if _gone(now, was)]
     if len(changed) == 1 or not 0 < len(gone) < len(case.now.components):
         return []
     return [f"{_listed(gone)} no longer {'has' if len(gone) == 1 else 'have'} a gradient"]
@@ -129,21 +140,43 @@ def _components(case: _Case) -> list[str]:
         return []
     now, was = changed[0]
     others = "the other one" if len(pairs) == 2 else "the others"  # noqa: PLR2004 - a pair
-    if was.norm > 0 and now.norm == 0:
-        return [f"component {now.name} no longer has a gradient, {others} unchanged"]
-    if was.norm == 0:
-        return []
+    text = ""
+    if not now.finite:
+        text = "is not finite"
+    elif _gone(now, was):
+        text = "no longer has a gradient"
+    elif was.norm == 0:
+        text = f"changed (gradient norm 0 -> {now.norm:.4g})"
+    if text:
+        return [f"component {now.name} {text}, {others} unchanged"]
     factor, by_value = now.norm / was.norm, now.value / was.value if was.value else math.nan
     if abs(by_value - factor) <= FITS * abs(factor - 1.0):
-        n = round(factor)
-        size = size_of(n, case.facts, 0) if math.isclose(factor, n, rel_tol=EQUAL) else ""
-        beside = f", or, {n} being {size.strip(', ')}, a mean became a sum" if size else ""
-        said = f"component {now.name} x{factor:.6g}, {others} unchanged"
-        return [f"{said}: a weight changed{beside}?"]
+        times, beside = _weighed(factor, case.facts)
+        return [f"component {now.name} {times}, {others} unchanged: a weight changed{beside}?"]
     if abs(by_value - 1.0) <= FITS * abs(factor - 1.0):
         said = f"gradient of component {now.name} changed (norm x{factor:.6g}), its value did not"
         return [f"{said}; {others} unchanged"]
     return [f"component {now.name} changed (gradient norm x{factor:.6g}), {others} unchanged"]
+
+
+def _gone(now: ComponentStats, was: ComponentStats) -> bool:
+    """Whether a component lost its gradient; a norm leaves out what is not finite."""
+    return was.norm > 0 and now.norm == 0 and now.finite
+
+
+def _weighed(factor: float, facts: Mapping[str, Scalar]) -> tuple[str, str]:
+    """Return a factor as text, and what else than a weight it may be: a size of the test's data."""
+    shown = f"x{factor:.6g}"
+    for whole, became in ((factor, "a mean became a sum"), (1 / factor, "a sum became a mean")):
+        n = round(whole)
+        if n < 2 or not math.isclose(whole, n, rel_tol=EQUAL):  # noqa: PLR2004 - a real factor
+            continue
+        size = size_of(n, facts, 0).strip(", ")
+        return (
+            shown if whole == factor else f"{shown} (1/{n})",
+            f", or, {n} being {size}, {became}" if size else "",
+        )
+    return shown, ""
 
 
 def _whole(case: _Case) -> list[str]:

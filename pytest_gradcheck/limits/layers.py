@@ -28,7 +28,7 @@ from pytest_gradcheck.checks import (
 )
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 from pytest_gradcheck.limits.assembly import build
-from pytest_gradcheck.limits.vocabulary import LIMITS
+from pytest_gradcheck.limits.vocabulary import ARGUMENTS, LIMITS
 from pytest_gradcheck.plan import Plan
 
 __all__ = ["LIMITS", "Limits", "parse", "parse_ini"]
@@ -164,14 +164,27 @@ def parse_ini(name: str, text: str) -> object:
     try:
         return _valid(name, value)
     except UsageError as error:
-        msg = f"grad_{name} = {text.strip()}: {error}"
-        raise type(error)(msg) from None
+        said = (isinstance(value, tuple) and _refusal(name, text.strip())) or error
+        msg = f"grad_{name} = {text.strip()}: {said}"
+        raise type(said)(msg) from None
+
+
+def _refusal(name: str, value: object) -> UsageError | None:
+    """Return what is wrong with a value, ``None`` where nothing is."""
+    try:
+        _valid(name, value)
+    except UsageError as error:
+        return error
+    return None
 
 
 def _valid(name: str, value: object) -> object:
     """Return the value of a known limit, or say what is wrong with it."""
+    if name in ARGUMENTS:
+        msg = f"{name!r} is no limit but an argument: write it in the call, gradcheck(..., {name}=)"
+        raise UsageError(msg)
     if name not in LIMITS:
-        near = difflib.get_close_matches(name, LIMITS, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, (*LIMITS, *ARGUMENTS), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(LIMITS)}"
         msg = f"unknown limit {name!r}; {hint}"
         raise UsageError(msg)
@@ -182,7 +195,8 @@ def _valid(name: str, value: object) -> object:
 
 def _values(value: object) -> dict[str, Check]:
     """Return check values by name, the users' own included; anything else is an error."""
-    items: Sequence[Any] = value if isinstance(value, Sequence) else (value,)
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    items: Sequence[Any] = value if several else (value,)  # type: ignore[assignment] # one of two
     taken = {*(c().name for c in _CHECKS), *LIMITS}
     for item in items:
         if isinstance(item, _CHECKS):

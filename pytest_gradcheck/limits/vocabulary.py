@@ -15,7 +15,10 @@ from pytest_gradcheck.errors import UsageError
 if TYPE_CHECKING:
     from pytest_gradcheck.checks import Check
 
-__all__ = ["LIMITS", "Limit", "LimitOptions"]
+__all__ = ["ARGUMENTS", "LIMITS", "Limit", "LimitOptions"]
+
+ARGUMENTS: Final = ("name", "at", "wrt", "seed", "value_and_grad", "mode", "data", "streaming")
+"""What a call takes beside limits, and only a call."""
 
 
 class LimitOptions(TypedDict, total=False):

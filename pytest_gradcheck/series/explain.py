@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.explain import MAX_LINES, WIDTH, cut, finding_lines
+from pytest_gradcheck.explain import MAX_LINES, WIDTH, cut, finding_lines, hints
 from pytest_gradcheck.series.summary import summarise
 from pytest_gradcheck.tabling import Change, change_lines, short_pair
 from pytest_gradcheck.wording import fitted
@@ -57,8 +57,7 @@ def explain_series(
     lines += [f"  next step {i}: {step}" for i, step in enumerate(verdict.next_steps, start=1)]
     lines.append(f"  at the end: {_end(verdict)}")
     lines += [f"  note: {note}" for note in series.notes]
-    hints = [hint for result in failures for hint in result.hints]
-    beside = fitted([*lines, *(f"  hint: {hint}" for hint in hints[:1])], width)
+    beside = fitted([*lines, *hints(failures)], width)
     if not verbose:
         body = cut(body, max(MAX_FINDINGS, MAX_LINES - len(head) - len(beside)))
     return [*head, *body, *beside]

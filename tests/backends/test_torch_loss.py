@@ -48,6 +48,7 @@ def refused(result: object, *, call: str = "value_and_grad") -> str:
         (lambda w: w.sum() * 1j, "is complex (torch.complex64); gradients need a real one"),
         (lambda w: w.sum().long(), "has dtype torch.int64, which carries no gradient"),
         (lambda w: {"a": w.sum(), "b": 2.0}, "component 'b' of the loss of 'Model' is a float"),
+        (lambda w: {"a": w.sum(), "b": 2}, "component 'b' of the loss of 'Model' is an int, not a"),
         (lambda w: {"a": w}, "component 'a' of the loss of 'Model' has shape (2,)"),
         (lambda w: {1: w.sum(), "1": w.sum()}, "components 1 and '1', and both are called '1'"),
         (lambda w: {" ": w.sum()}, "a component with the empty name ' '"),

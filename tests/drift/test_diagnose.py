@@ -207,11 +207,50 @@ def test_a_component_that_changed_otherwise_is_told_plainly() -> None:
 
 
 def test_a_component_that_had_no_gradient_has_no_factor() -> None:
-    """A norm that was zero must not be divided by."""
+    """A norm that was zero must not be divided by, and the component must be named all the same."""
     one, zero = {"w": noise(4)}, {"w": np.zeros(4)}
     was = given({}, terms={"a": (1.0, one), "b": (1.0, zero)}, point={"w": np.ones(4)})
     now = given({}, terms={"a": (1.0, one), "b": (1.0, one)}, point={"w": np.ones(4)})
-    assert "component" not in "".join(of(now, was))
+    told = "component b changed (gradient norm 0 -> 0.6741), the other one unchanged"
+    assert of(now, was)[0] == told
+
+
+def test_a_component_whose_value_alone_moved_is_named() -> None:
+    """A wider prior changes the log-density and no gradient at its centre: that must be told."""
+    one, other = {"w": noise(4)}, {"w": noise(4, seed=1)}
+
+    def terms(*values: float) -> Measurement:
+        found = {name: (v, g) for name, v, g in zip("ab", values, (one, other), strict=True)}
+        return given({}, terms=found, point={"w": np.ones(4)}, value=sum(values))
+
+    told = "only the value of component b moved; every gradient is unchanged"
+    assert of(terms(1.0, 3.0), terms(1.0, 2.0)) == [told]
+    told = "only the values of component a, component b moved; every gradient is unchanged"
+    assert of(terms(2.0, 3.0), terms(1.0, 2.0)) == [told]
+
+
+def test_a_component_that_became_smaller_by_a_size_is_given_a_meaning() -> None:
+    """One over a whole number must be shown as such, with what has that size in the test."""
+    one, other = {"w": noise(4)}, {"w": noise(4, seed=1)}
+    less = {"w": noise(4, seed=1) / 32}
+    was = given({}, terms={"a": (1.0, one), "b": (32.0, other)}, point={"w": np.ones(4)})
+    now = given({}, terms={"a": (1.0, one), "b": (1.0, less)}, point={"w": np.ones(4)})
+    told = "component b x0.03125 (1/32), the other one unchanged: a weight changed?"
+    assert of(now, was)[0] == told
+    facts = {"data": "(32, 8)"}
+    told = told[:-1] + ", or, 32 being the batch size, a sum became a mean?"
+    assert of(replace(now, facts=facts), replace(was, facts=facts))[0] == told
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_component_that_is_not_finite_has_not_lost_its_gradient(bad: float) -> None:
+    """A norm leaves out what is not finite, and 0 then does not mean that nothing arrives."""
+    one, other, broken = {"w": noise(4)}, {"w": noise(4, seed=1)}, {"w": np.full(4, bad)}
+    was = given({}, terms={"a": (1.0, one), "b": (1.0, other)}, point={"w": np.ones(4)})
+    now = given({}, terms={"a": (1.0, one), "b": (1.0, broken)}, point={"w": np.ones(4)})
+    found = of(now, was)
+    assert "component b is not finite, the other one unchanged" in found
+    assert "no longer" not in "".join(found)
 
 
 def test_components_that_lost_their_gradient_are_named_whatever_else_moved() -> None:

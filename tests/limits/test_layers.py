@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_gradcheck.api import SourceOptions
 from pytest_gradcheck.checks import (
     Balance,
     Concentration,
@@ -20,7 +21,7 @@ from pytest_gradcheck.checks import (
 )
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 from pytest_gradcheck.limits import LIMITS, Limits, parse, parse_ini
-from pytest_gradcheck.limits.vocabulary import LimitOptions
+from pytest_gradcheck.limits.vocabulary import ARGUMENTS, LimitOptions
 from pytest_gradcheck.plan import Directions, Perturbation, Plan
 from pytest_gradcheck.records import CheckResult, Measurement
 
@@ -263,6 +264,8 @@ def test_what_is_no_check_is_refused(value: object) -> None:
     """A class, a number or text in the place of a check must be named, with what there is."""
     with pytest.raises(UsageTypeError) as caught:
         of(checks=value)
+    shown = value[0] if isinstance(value, list) else value
+    assert str(caught.value).startswith(f"the call: {shown!r} is not a check; ")
     assert str(caught.value).endswith(
         "is not a check; write limits by keyword, or pass one of Finite, Reaches, NormBounds, "
         "PerturbationStability, Balance, Numeric, Concentration, or a value with name, "
@@ -282,11 +285,25 @@ def test_what_is_no_check_is_refused(value: object) -> None:
         ("numerics", "numeric"),
         ("allow_zeros", "allow_zero"),
         ("min_drft", "min_drift"),
+        ("sed", "seed"),
+        ("nme", "name"),
     ],
 )
 def test_a_mistyped_limit_names_the_nearest(name: str, nearest: str) -> None:
     """A typing error must never be a limit that does nothing."""
     assert refused(**{name: 1}) == f"the call: unknown limit {name!r}; did you mean {nearest!r}?"
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_an_argument_of_the_call_is_no_limit(name: str) -> None:
+    """What only a call can say must be sent there, not likened to some limit."""
+    told = f"the call: {name!r} is no limit but an argument: write it in the call, gradcheck(..., "
+    assert refused(**{name: 1}) == f"{told}{name}=)"
+
+
+def test_the_arguments_of_a_call_are_those_that_it_takes() -> None:
+    """The list that limits are told from must be the one that calls are read by."""
+    assert set(ARGUMENTS) == {"name", *SourceOptions.__annotations__}
 
 
 def test_an_unknown_limit_names_all() -> None:
@@ -451,8 +468,8 @@ def test_an_ini_option_is_read_as_its_limit(name: str, text: str, value: object)
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("max_norm", "ten", "grad_max_norm = ten: max_norm must be a number, not ('ten',)"),
-        ("max_norm", "", "grad_max_norm = : max_norm must be a number, not ()"),
+        ("max_norm", "ten", "grad_max_norm = ten: max_norm must be a number, not 'ten'"),
+        ("max_norm", "", "grad_max_norm = : max_norm must be a number, not ''"),
         ("max_norm", "-1", "grad_max_norm = -1: max_norm must be a finite number > 0, not -1"),
         ("finite", "1", "grad_finite = 1: finite must be True or False, not 1"),
         ("samples", "4.0", "grad_samples = 4.0: samples must be a whole number, not 4.0"),
@@ -469,7 +486,7 @@ def test_an_ini_option_is_read_as_its_limit(name: str, text: str, value: object)
             "{[1]: 2}",
             (
                 "grad_per_parameter = {[1]: 2}: per_parameter must map patterns to bounds, such as "
-                "{'encoder.*': {'max_norm': 1.0}}, not ('{[1]:', '2}')"
+                "{'encoder.*': {'max_norm': 1.0}}, not '{[1]: 2}'"
             ),
         ),
     ],

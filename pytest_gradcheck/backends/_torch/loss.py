@@ -190,7 +190,8 @@ def _described(value: object) -> str:
         return "None; did you forget to return it?"
     if isinstance(value, tuple | list):
         return f"a {kind} of {len(value)}; return one tensor, or a mapping of named components"
-    return f"a {kind}, not a tensor; did you call .item()?"
+    article = "an" if kind[0] in "aeiou" else "a"
+    return f"{article} {kind}, not a tensor; did you call .item()?"
 
 
 def _sum(terms: list[torch.Tensor]) -> torch.Tensor:
