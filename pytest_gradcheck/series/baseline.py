@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck.records import CheckResult, Finding, MetricBaseline, SeriesBaseline
 from pytest_gradcheck.series.allowance import COUNTED, GROWTH, HEAD, allowances
+from pytest_gradcheck.series.diagnose import diagnose_series
 from pytest_gradcheck.series.summary import summarise
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _judged(
         reason="drift",
         findings=tuple(found),
         hints=(_HINT,),
-        diagnosis=tuple(_diagnosis(found, keys)),
+        diagnosis=tuple(diagnose_series(found, keys)),
     )
 
 
@@ -208,17 +209,3 @@ def _finding(name: str, what: str, was: float, value: float, allowed: float) -> 
     """Return one line of drift."""
     text = f"{what}: {was:.6g} -> {value:.6g}, change {abs(value - was):.3g}, allowed {allowed:.2g}"
     return Finding(subject=name, text=text, observed=value, limit=allowed)
-
-
-def _diagnosis(found: Sequence[Finding], keys: Mapping[str, str]) -> Iterator[str]:
-    """Yield what kind of change it probably is."""
-    moved = {keys[finding.subject] for finding in found}
-    first = {keys[finding.subject] for finding in found if finding.text.startswith("step 0:")}
-    if first & {"loss", "norm"} or any(key.startswith(("component.", "input")) for key in first):
-        yield "the run differs from its first step on: model, loss, data or a seed changed"
-    elif any(key.partition(".")[0] == "lr" for key in moved):
-        yield "the learning rate is not what it was; what follows from it moved with it"
-    elif "update_ratio" in first:
-        yield "the first gradient is the same, the step made of it is not: the optimizer changed"
-    elif not any(finding.text.startswith("step ") for finding in found):
-        yield "the first steps agree and the run parts later: the optimizer, a schedule or an order"

@@ -155,11 +155,32 @@ def test_other_metrics_or_steps_are_another_structure(
         ("input.max", "differs from its first step on"),
         ("lr", "the learning rate is not what it was"),
         ("update_ratio", "the optimizer changed"),
+        ("clip_threshold", "gradients are clipped at another norm"),
     ],
 )
 def test_the_probable_cause(name: str, words: str) -> None:
     """Where the drift begins must tell what kind of change it is."""
     assert words in cause(with_values(run(), name, *scaled(run()[name].values, 1.5)))
+
+
+def test_a_loss_on_another_scale_is_told_with_its_factor() -> None:
+    """Where loss and gradient of the first step share a factor it must be named, else not."""
+    other = with_values(run(), "loss", *scaled(run()["loss"].values, 32.0))
+    both = with_values(other, "norm", *scaled(run()["norm"].values, 32.0))
+    assert cause(both).startswith("loss and gradient are x32 from the first step on: a weight, or")
+    near = with_values(other, "norm", *scaled(run()["norm"].values, 31.9))
+    assert "differs from its first step on" in cause(near)
+
+
+def test_gradients_that_add_up_are_told_from_a_changed_step() -> None:
+    """Same weights and loss, another gradient in the second step: no optimizer does that."""
+    one, *others = run()["norm"].values
+    norm = (one, *scaled(tuple(others), 1.5))
+    added = with_values(run(), "norm", *norm)
+    assert "is zero_grad() gone" in cause(added)
+    loss = run()["loss"].values
+    apart = with_values(added, "loss", loss[0], *scaled(loss[1:], 1.5))
+    assert "zero_grad" not in cause(apart)
 
 
 def test_the_cause_with_several_optimizers() -> None:
