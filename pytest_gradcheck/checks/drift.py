@@ -35,7 +35,7 @@ from pytest_gradcheck.drift.replicates import (
 )
 from pytest_gradcheck.drift.spread import spread_findings
 from pytest_gradcheck.drift.structure import structure_findings
-from pytest_gradcheck.drift.tier import gap, gradient, tiers, values
+from pytest_gradcheck.drift.tier import gap, gradient, same, tiers, values
 from pytest_gradcheck.records import POINT_STORED, CheckResult, Finding
 from pytest_gradcheck.stats.sketch import distance
 
@@ -85,9 +85,10 @@ def compare(
     ]
     if other_draws(measurement, baseline):
         return _failed("point", moved) if moved else _as_distributions(measurement, baseline)
-    pairs = tiers(measurement, baseline, min_drift)
-    findings = [*gradient(pairs), *values(pairs, measurement.sense)]
-    findings += gap(measurement, baseline, {f.subject for f in findings})
+    pairs, findings = tiers(measurement, baseline, min_drift), []
+    if not same(pairs):
+        findings = [*gradient(pairs), *values(pairs, measurement.sense)]
+        findings += gap(measurement, baseline, {f.subject for f in findings})
     findings += spread_findings(measurement, baseline)
     known = {f.subject for f in findings}
     findings += replicate_findings(measurement, baseline, min_drift, known)

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_gradcheck.session.desk import Desk
     from pytest_gradcheck.session.ledger import Found
-    from pytest_gradcheck.session.run import Desk, Run
+    from pytest_gradcheck.session.run import Run
 
 __all__ = ["Watching"]
 
