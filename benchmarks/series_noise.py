@@ -196,8 +196,9 @@ def main() -> int:
             "steps 1-4",
             "mean",
             "last 10",
+            "used, first steps",
             "used, mean",
-            "used, late",
+            "used, last 10",
         ],
         [
             [*key, *(f"{v:.0e}" for v in one.distances), *(f"{100 * v:.0f} %" for v in one.used)]

@@ -94,7 +94,7 @@ _FLOOR: Final = 0.1
 _FLIPS: Final = 2
 """How many of the last steps may be counted otherwise..."""
 
-_FLIPPED: Final = 0.5
+_FLIPPED: Final = 0.8
 """... and which share of them once runs have parted."""
 
 _EXACT: Final = 1e-5
