@@ -18,7 +18,7 @@ from pytest_gradcheck.session.addressing import address_of
 from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settle
 from pytest_gradcheck.session.ending import call_line
 from pytest_gradcheck.session.marker import layers
-from pytest_gradcheck.session.offering import Offered, offered_by
+from pytest_gradcheck.session.offering import NOTHING, Offered, offered_by
 from pytest_gradcheck.session.saying import call_of, property_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _decide(
     top, pages = run.settings.top, run.settings.pages
     if run.settings.mode == "off" or not limits.drift:
         verdict = api.judged(objective, limits, name=label, top=top, histogram=pages)
-        return Decision(verdict=verdict), Offered(), "off"
+        return Decision(verdict=verdict), NOTHING, "off"
     stored = of_kind(run.shelf.find(address), Measurement, address)
     stored = of_rank_0(objective, stored)
     baseline = stored if isinstance(stored, Measurement) else None
@@ -97,7 +97,7 @@ def _decide(
         objective, limits, baseline=baseline, name=label, top=top, keep=True, histogram=pages
     )
     if baseline is not None and verdict.passed and run.settings.mode != "rewrite":
-        return Decision(verdict=verdict), Offered(), "compared"  # as `settle` says, too
+        return Decision(verdict=verdict), NOTHING, "compared"  # as `settle` says, too
     settled = partial(
         settle,
         verdict,
