@@ -15,6 +15,8 @@ import numpy as np
 from pytest_gradcheck.point import to_numpy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from pytest_gradcheck.records import Collective, Objective
@@ -28,8 +30,12 @@ def perturbed(objective: Objective, *, scale: float, seed: int) -> dict[str, NDA
     A parameter whose RMS is below ``objective.min_scale`` moves as if it had that one, so that
     zeros move too.
     """
-    steps = direction(objective, seed=seed)
-    return {name: to_numpy(view) + scale * steps[name] for name, view in objective.point.items()}
+    # Each parameter is read once: where it lies on an accelerator, that waits for it.
+    moved = {name: to_numpy(view) for name, view in objective.point.items()}
+    rng = np.random.default_rng(seed)
+    for name, unit in _scales(objective, moved.items()).items():
+        moved[name] += scale * (unit * rng.standard_normal(moved[name].shape))
+    return moved
 
 
 def direction(objective: Objective, *, seed: int) -> dict[str, NDArray[np.float64]]:
@@ -43,21 +49,26 @@ def direction(objective: Objective, *, seed: int) -> dict[str, NDArray[np.float6
 
 def perturbation_scales(objective: Objective) -> dict[str, float]:
     """Return the RMS of every parameter's finite values, at least ``objective.min_scale``."""
+    return _scales(objective, ((name, to_numpy(view)) for name, view in objective.point.items()))
+
+
+def _scales(
+    objective: Objective, point: Iterable[tuple[str, NDArray[np.float64]]]
+) -> dict[str, float]:
+    """Return the RMS of every parameter, from its values, which are looked at one by one."""
     if objective.collective is not None:
-        return _joined_scales(objective, objective.collective)
-    return {
-        name: max(_rms(to_numpy(view)), objective.min_scale)
-        for name, view in objective.point.items()
-    }
+        return _joined_scales(objective, objective.collective, point)
+    return {name: max(_rms(values), objective.min_scale) for name, values in point}
 
 
-def _joined_scales(objective: Objective, ranks: Collective) -> dict[str, float]:
+def _joined_scales(
+    objective: Objective, ranks: Collective, point: Iterable[tuple[str, NDArray[np.float64]]]
+) -> dict[str, float]:
     """Return the RMS of every parameter over all ranks."""
     from pytest_gradcheck.stats.joined import added_lengths
 
     parts = []
-    for name, view in objective.point.items():
-        values = to_numpy(view)
+    for name, values in point:
         finite = values[np.isfinite(values)]
         length, gone = _rms(values) * math.sqrt(finite.size), float(values.size - finite.size)
         parts.append((length, gone) if ranks.owns(name) else (0.0, 0.0))

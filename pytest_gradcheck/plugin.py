@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_gradcheck.session import ranks, settings, xdist
+from pytest_gradcheck.session.desk import RUNNING, attach
 from pytest_gradcheck.session.fixture import grad_snapshot, gradcheck
 from pytest_gradcheck.session.marker import NAME, alone
-from pytest_gradcheck.session.run import RUN, RUNNING, Run
-from pytest_gradcheck.session.waiting import waiting_on, watched
+from pytest_gradcheck.session.run import RUN, Run
+from pytest_gradcheck.session.waiting import Waiter, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
 __all__ = ["grad_snapshot", "gradcheck"]
 
@@ -91,6 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Listener(run), "gradcheck-listener")
     if run.settings.rank is not None:
         ranks.join(config, run.settings)
+    if watched(config):
+        config.pluginmanager.register(Waiter(), "gradcheck-waiting")
     if xdist.active(config):
         bridge = xdist.Worker(run) if run.settings.worker else xdist.Controller(run)
         config.pluginmanager.register(bridge, "gradcheck-xdist")
@@ -119,17 +122,11 @@ def pytest_make_collect_report(
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Find the tests that use the plugin wrongly, after all filters and markers."""
     run = session.config.stash[RUN]
-    run.inspect(session.items)
-    if run.complaints and session.config.option.collectonly:
-        raise pytest.UsageError("\n".join(run.complaints.values()))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Fail a test that uses the plugin wrongly, before it does anything."""
-    complaint = item.config.stash[RUN].complaints.get(item.nodeid)
-    if complaint is not None:
-        pytest.fail(complaint, pytrace=False)
+    complaints = run.inspect(session.items)
+    if complaints and session.config.option.collectonly:
+        raise pytest.UsageError("\n".join(complaints.values()))
+    if complaints:
+        session.config.pluginmanager.register(Refusal(complaints), "gradcheck-refusal")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -151,13 +148,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Let the fixture know the test that runs, and show what it waits for."""
+    """Let the fixture know the test that runs."""
     token = RUNNING.set(item)
     try:
-        if NAME not in getattr(item, "fixturenames", ()) or not watched(item.config):
-            return (yield)
-        with waiting_on(item.config):
-            return (yield)
+        return (yield)
     finally:
         RUNNING.reset(token)
 
@@ -168,8 +162,23 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Send what a test said along with its report."""
     report = yield
-    item.config.stash[RUN].attach(item, report, call.excinfo)
+    attach(item, report, call.excinfo)
     return report
+
+
+class Refusal:
+    """Refuse tests that use the plugin wrongly; registered only where there are any."""
+
+    def __init__(self, complaints: Mapping[str, str]) -> None:
+        """Keep what to say, by node id."""
+        self._complaints = complaints
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Fail the test before it does anything."""
+        complaint = self._complaints.get(item.nodeid)
+        if complaint is not None:
+            pytest.fail(complaint, pytrace=False)
 
 
 class Listener:

@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_gradcheck import moves
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 from pytest_gradcheck.moves import direction, perturbation_scales, perturbed
 from pytest_gradcheck.point import NumpyView, at_point, to_numpy, unknown_name
 from tests.objectives import SparseView, bowl, half_square, of
 
 if TYPE_CHECKING:
-    from pytest_gradcheck.records import Objective
+    from numpy.typing import NDArray
+
+    from pytest_gradcheck.records import ArrayView, Objective
 
 
 def complex_bowl() -> Objective:
@@ -148,6 +151,22 @@ def test_a_perturbation_is_relative_to_the_rms_of_each_parameter() -> None:
     point = perturbed(objective, scale=1e-3, seed=0)
     for name, home in (("small", 1e-2), ("large", 1e6)):
         assert float(np.std(point[name] - home)) == pytest.approx(1e-3 * home, rel=0.05)
+
+
+def test_a_perturbation_reads_each_parameter_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies on an accelerator must come over no more than once for each point."""
+    reads: list[int] = []
+
+    def counted(view: ArrayView) -> NDArray[np.float64]:
+        reads.append(view.size)
+        return to_numpy(view)
+
+    home = bowl(a=np.ones(3), b=np.ones(2))
+    steps = direction(home, seed=5)
+    monkeypatch.setattr(moves, "to_numpy", counted)
+    moved = perturbed(home, scale=1e-3, seed=5)
+    assert reads == [3, 2]
+    assert all(np.array_equal(moved[name], 1.0 + 1e-3 * steps[name]) for name in ("a", "b"))
 
 
 def test_zeros_move_too() -> None:

@@ -35,7 +35,7 @@ from pytest_gradcheck.drift.replicates import (
 )
 from pytest_gradcheck.drift.spread import spread_findings
 from pytest_gradcheck.drift.structure import structure_findings
-from pytest_gradcheck.drift.tier import gap, gradient, tiers, values
+from pytest_gradcheck.drift.tier import gap, gradient, same, tiers, values
 from pytest_gradcheck.records import POINT_STORED, CheckResult, Finding
 from pytest_gradcheck.stats.sketch import distance
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "moved_parameters", "recordable", "refreshed", "walked"]
 
+_PASSED = CheckResult(check="drift", outcome="passed")
 ACCEPT = "if the change is intended, run again with --grad-baseline-update and review the diff"
 
 
@@ -76,7 +77,8 @@ def compare(
         ``structure``, ``policy``, ``point`` or ``drift``.
     """
     structure = structure_findings(measurement, baseline)
-    structure += replicate_structure(measurement, baseline)
+    if measurement.replicates is not None:
+        structure += replicate_structure(measurement, baseline)
     policy = policy_findings(measurement, baseline)
     if structure or policy:
         return _failed("structure", structure) if structure else _not_as_exact(policy)
@@ -85,14 +87,17 @@ def compare(
     ]
     if other_draws(measurement, baseline):
         return _failed("point", moved) if moved else _as_distributions(measurement, baseline)
-    pairs = tiers(measurement, baseline, min_drift)
-    findings = [*gradient(pairs), *values(pairs, measurement.sense)]
-    findings += gap(measurement, baseline, {f.subject for f in findings})
-    findings += spread_findings(measurement, baseline)
-    known = {f.subject for f in findings}
-    findings += replicate_findings(measurement, baseline, min_drift, known)
+    pairs, findings = tiers(measurement, baseline, min_drift), []
+    if not same(pairs):
+        findings = [*gradient(pairs), *values(pairs, measurement.sense)]
+        findings += gap(measurement, baseline, {f.subject for f in findings})
+    if measurement.samples:
+        findings += spread_findings(measurement, baseline)
+    if measurement.replicates is not None:
+        known = {f.subject for f in findings}
+        findings += replicate_findings(measurement, baseline, min_drift, known)
     if not findings:
-        return CheckResult(check="drift", outcome="passed", findings=tuple(moved))
+        return dataclasses.replace(_PASSED, findings=tuple(moved)) if moved else _PASSED
     if moved:
         return _failed("point", moved, _forgotten(baseline))
     sharp, made = _sharp(pairs, measurement.sense), activation_finding(measurement, baseline)

@@ -13,13 +13,13 @@ from pytest_gradcheck.drift.allowance import (
     gap_allowed,
     scale,
 )
-from pytest_gradcheck.records import Finding, GradientStats, ParameterStats
+from pytest_gradcheck.records import Finding, GradientStats, ParameterStats, Sketch
 from pytest_gradcheck.stats.sketch import cosine, distance
 
 if TYPE_CHECKING:
     from pytest_gradcheck.records import Measurement
 
-__all__ = ["Tier", "gap", "gradient", "tiers", "values"]
+__all__ = ["Tier", "gap", "gradient", "same", "tiers", "values"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,15 @@ def tiers(
     return shadow, native
 
 
+def same(pairs: Sequence[Tier]) -> bool:
+    """Whether `gradient`, `values` and `gap` have nothing to say, as what they look at is equal."""
+    for tier in pairs:
+        numbers, sketches = _seen(tier.now)
+        if (numbers, sketches) != _seen(tier.was) or None in sketches:
+            return False
+    return True
+
+
 def gradient(pairs: Sequence[Tier]) -> Iterator[Finding]:
     """Yield the parameters whose gradient drifted, in backward order, each in one precision."""
     for i in reversed(range(len(pairs[0].was.parameters))):
@@ -113,6 +122,14 @@ def gap(
                 f"allowed {limit:.2g}"
             )
             yield Finding(subject=a.name, text=text, observed=observed, limit=limit)
+
+
+def _seen(stats: GradientStats) -> tuple[list[float], list[Sketch | bool | None]]:
+    """Return what is looked at: a parameter's sketch, ``True`` where it is disconnected."""
+    numbers = [stats.value]
+    for component in stats.components:
+        numbers += (component.value, component.norm)
+    return numbers, [p.disconnected or p.sketch for p in stats.parameters]
 
 
 def _parameter(tier: Tier, i: int, *, alone: bool) -> Finding | None:

@@ -15,18 +15,18 @@ from pytest_gradcheck.measure.numeric import directional
 from pytest_gradcheck.measure.replicates import replicates
 from pytest_gradcheck.moves import perturbed
 from pytest_gradcheck.plan import Perturbation, Plan
-from pytest_gradcheck.point import CHUNK
 from pytest_gradcheck.progress import working
 from pytest_gradcheck.records import Evaluation, Measurement, Objective, Sample, Start
 from pytest_gradcheck.stats import gradient_stats, placed, point_stats
+from pytest_gradcheck.stats.components import component_stats
 from pytest_gradcheck.stats.histogram import histograms
 from pytest_gradcheck.stats.mismatch import mismatches
 from pytest_gradcheck.stats.sketch import total_cosine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from pytest_gradcheck.records import DirectionalDerivative, GradientStats
+    from pytest_gradcheck.records import ComponentStats, DirectionalDerivative, GradientStats
 
 __all__ = ["is_wide", "measure", "samples"]
 
@@ -59,7 +59,7 @@ def measure(objective: Objective, plan: Plan | None = None) -> Measurement:
     if plan.directions is not None and native.finite:
         derivatives, said = directional(objective, evaluation, plan.directions)
         notes += said
-    flat = _level(evaluation) if plan.perturbation and native.finite and alone else ()
+    flat = _level(native.components) if plan.perturbation and native.finite and alone else ()
     origins = () if native.finite or objective.origins is None else objective.origins()
     found = replicates(objective, plan.replicates) if plan.replicates else None
     if found is not None and found.identical:
@@ -165,14 +165,9 @@ def _starts(objective: Objective, perturbation: Perturbation) -> Iterator[Start]
         )
 
 
-def _level(evaluation: Evaluation) -> tuple[str, ...]:
+def _level(components: Iterable[ComponentStats]) -> tuple[str, ...]:
     """Return the components that depend on parameters and whose gradient is exactly zero."""
-    return tuple(
-        name
-        for name, component in evaluation.components.items()
-        if (views := [view for view in component.grads.values() if view is not None])
-        and not any(values.any() for view in views for _, values in view.chunks(CHUNK))
-    )
+    return tuple(c.name for c in components if c.pushes and not (c.norm or c.nonfinite))
 
 
 def _still_level(
@@ -182,7 +177,7 @@ def _still_level(
     if not names:
         return ()
     point = perturbed(objective, scale=perturbation.scale, seed=perturbation.seed)
-    there = _level(objective.value_and_grad(point))
+    there = _level(component_stats(objective.value_and_grad(point).components))
     return tuple(name for name in names if name in there)
 
 

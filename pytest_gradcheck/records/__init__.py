@@ -41,7 +41,7 @@ from pytest_gradcheck.records.objective import (
     Start,
 )
 from pytest_gradcheck.records.origin import Origin
-from pytest_gradcheck.records.place import Gathered, Place, Sums
+from pytest_gradcheck.records.place import Gathered, Place, Products, Sums
 from pytest_gradcheck.records.replicates import (
     Estimate,
     ParameterReplicates,
@@ -94,6 +94,7 @@ __all__ = [
     "Place",
     "PointStats",
     "Precision",
+    "Products",
     "Push",
     "Replicate",
     "Replicates",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from pytest_gradcheck.records.objective import ArrayView
 
-__all__ = ["Gathered", "Place", "Sums"]
+__all__ = ["Gathered", "Place", "Products", "Sums"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,22 @@ class Gathered:
     top: Sequence[tuple[int, int, float]] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Products:
+    """Hold what several arrays of one shape are to each other.
+
+    Attributes:
+        norms: of each, L2, of the finite elements.
+        cosines: of each two that are not zero, by their numbers, the smaller one first; NaN and Inf
+            count as zeros.
+        finite: whether all elements of each are.
+    """
+
+    norms: tuple[float, ...]
+    cosines: Mapping[tuple[int, int], float]
+    finite: tuple[bool, ...]
+
+
 class Place(Protocol):
     """Reduce arrays where they lie, so that little has to come over from there.
 
@@ -78,6 +94,14 @@ class Place(Protocol):
         Args:
             views: of the arrays, by number.
             top: how many of the largest elements to find, 0 for none.
+        """
+        ...
+
+    def products(self, groups: Sequence[Sequence[ArrayView]]) -> list[Products]:
+        """Return what the arrays of each group are to each other.
+
+        Args:
+            groups: of arrays that lie there, of one shape and not empty, but of any types.
         """
         ...
 

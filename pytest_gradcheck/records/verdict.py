@@ -15,6 +15,8 @@ __all__ = ["OUTCOMES", "CheckResult", "Finding", "Judgement", "Outcome", "Verdic
 OUTCOMES = ("passed", "failed", "skipped")
 Outcome = Literal["passed", "failed", "skipped"]
 
+_DRIFTED = ("drift", "structure", "policy", "point")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -30,6 +32,11 @@ class Finding:
     text: str
     observed: float | None = None
     limit: float | None = None
+
+    @property
+    def line(self) -> str:
+        """The text after its subject."""
+        return f"[{self.subject}] {self.text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +85,20 @@ class Judgement:
     @property
     def failures(self) -> tuple[CheckResult, ...]:
         """The checks or rules that failed."""
-        return tuple(r for r in self.results if r.outcome == "failed")
+        return tuple([r for r in self.results if r.outcome == "failed"])
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the gradient, the point or the structure is not that of the baseline."""
+        drift = self.result("drift")
+        return drift is not None and drift.reason.partition(":")[0] in _DRIFTED
 
     def result(self, check: str) -> CheckResult | None:
         """Return the result of one check or rule by name, ``None`` where it did not run."""
-        return next((r for r in self.results if r.check == check), None)
+        for result in self.results:
+            if result.check == check:
+                return result
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

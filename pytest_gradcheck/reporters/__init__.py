@@ -29,8 +29,6 @@ SCHEMA_VERSION = 1
 
 BaselineStatus = Literal["compared", "recorded", "withheld", "missing", "unreadable", "off"]
 
-_DRIFTED = ("drift", "structure", "policy", "point")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportEntry:
@@ -98,16 +96,15 @@ class ReportEntry:
         reason: str = "",
     ) -> Self:
         """Return the entry of a call whose verdict is known."""
-        drift = verdict.result("drift")
         return cls(
             node_id=node_id,
             name=verdict.name,
             outcome=outcome,
             baseline=baseline,
             reason=reason,
-            drifted=drift is not None and drift.reason.partition(":")[0] in _DRIFTED,
-            failed=tuple(result.check for result in verdict.failures),
-            warnings=tuple(f"[{one.subject}] {one.text}" for one in verdict.warnings),
+            drifted=verdict.drifted,
+            failed=tuple([result.check for result in verdict.failures]),
+            warnings=tuple([one.line for one in verdict.warnings]),
             seconds=verdict.measurement.seconds,
             verdict=verdict,
         )

@@ -63,6 +63,7 @@ def measurement_of(entry: Mapping[str, Any], packages: Mapping[str, str]) -> Mea
             parameters=tuple([_shadow(name, line) for name, line in lines.items()]),
         )
     exact.finish()
+    allowances, shadow_allowances = _allowances(entry, lines)
     return Measurement(
         objective=entry["objective"],
         backend=entry["backend"],
@@ -78,8 +79,8 @@ def measurement_of(entry: Mapping[str, Any], packages: Mapping[str, str]) -> Mea
         ),
         samples=samples,
         replicates=_replicates(entry["replicates"]) if "replicates" in entry else None,
-        allowances=_allowances(lines, 0, entry.get("allowances", _NOTHING)),
-        shadow_allowances=_allowances(lines, 1, entry.get("shadow_allowances", _NOTHING)),
+        allowances=allowances,
+        shadow_allowances=shadow_allowances,
         walked=float(entry.get("walked", 0.0)),
         facts=entry.get("facts", _NOTHING),
         structure=entry.get("structure", _NOTHING),
@@ -193,14 +194,14 @@ def _dtype(line: Mapping[str, Any]) -> str:
 
 
 def _allowances(
-    lines: Mapping[str, Any], tier: int, others: Mapping[str, float]
-) -> dict[str, float]:
-    """Return what noise explains in one tier: of parameters, and of whatever else there is."""
-    found = dict(others)
+    entry: Mapping[str, Any], lines: Mapping[str, Any]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return what noise explains in each tier: of parameters, and of whatever else there is."""
+    found = dict(entry.get("allowances", ())), dict(entry.get("shadow_allowances", ()))
     for name, line in lines.items():
-        allowed = line.get("allowance", ())
-        if tier < len(allowed) and allowed[tier] is not None:
-            found[name] = allowed[tier]
+        for tier, allowed in zip(found, line.get("allowance", ()), strict=False):
+            if allowed is not None:
+                tier[name] = allowed
     return found
 
 

@@ -31,31 +31,30 @@ def refuse_unstorable(measurement: Measurement) -> None:
 def _refuse_nonfinite(measurement: Measurement) -> None:
     """Raise where a number is NaN or Inf."""
     for tier in filter(None, (measurement.native, measurement.shadow)):
-        if tier.finite:
-            continue
         for parameter in tier.parameters:
-            if not parameter.finite:
-                bad = parameter.nans + parameter.infs
+            if bad := parameter.nans + parameter.infs:
                 msg = f"the gradient of {parameter.name!r} has {bad} elements of NaN or Inf"
                 raise UsageError(msg)
-        msg = f"the {measurement.sense} or a component is NaN or Inf"
-        raise UsageError(msg)
+        if not (math.isfinite(tier.value) and all(c.finite for c in tier.components)):
+            msg = f"the {measurement.sense} or a component is NaN or Inf"
+            raise UsageError(msg)
     for sample in measurement.samples:
         if not (sample.finite and math.isfinite(sample.scale)):
             msg = f"NaN or Inf at the point {sample.label!r}"
             raise UsageError(msg)
-    plain: Mapping[str, object] = {
-        **measurement.facts,
-        **measurement.structure,
-        **measurement.policy,
-        **measurement.allowances,
-        **measurement.shadow_allowances,
-        "walked": measurement.walked,
-    }
-    for name, value in plain.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            msg = f"{name!r} is {value}"
-            raise UsageError(msg)
+    plain: tuple[Mapping[str, object], ...] = (
+        measurement.facts,
+        measurement.structure,
+        measurement.policy,
+        measurement.allowances,
+        measurement.shadow_allowances,
+        {"walked": measurement.walked},
+    )
+    for mapping in filter(None, plain):
+        for name, value in mapping.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                msg = f"{name!r} is {value}"
+                raise UsageError(msg)
 
 
 def _refuse_mismatch(measurement: Measurement) -> None:
@@ -63,7 +62,7 @@ def _refuse_mismatch(measurement: Measurement) -> None:
     native, shadow, point = measurement.native, measurement.shadow, measurement.point
     names = [parameter.name for parameter in native.parameters]
     for what, every in (("parameter", names), ("component", [c.name for c in native.components])):
-        if len(set(every)) < len(every):
+        if len(every) > 1 and len(set(every)) < len(every):
             msg = f"two {what}s have the same name: {', '.join(every)}"
             raise UsageError(msg)
     if not len(names) == len(point.sketches) == len(point.dtypes):

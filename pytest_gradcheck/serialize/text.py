@@ -35,6 +35,7 @@ _REMEDY = (
     "restore it from version control, or run again with --grad-baseline-update to record it anew"
 )
 _CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})", re.MULTILINE)
+_MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")  # found sooner than lines that begin so
 _ABSENT = object()
 _SCHEMA = re.compile(r"gradcheck-baseline/([1-9][0-9]{0,8})")
 
@@ -127,7 +128,7 @@ def _as_written(entry: Any, packages: Mapping[str, str]) -> Measurement | None: 
     """
     try:
         measured = measurement_of(entry, packages)
-        return measured if entry_data(measured) == entry else None
+        return measured if entry_data(measured, entry) == entry else None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return None
 
@@ -136,7 +137,7 @@ def _damage(data: dict[str, Any], key: str, source: str) -> BaselineError:
     """Return the error for an entry that is not as it was written, with what is wrong with it."""
     plain = lean_entry(_decoded(data, source).entries[key])  # where a field of another kind is told
     try:
-        where = _difference(entry_data(measurement_of(plain, {})), data["entries"][key])
+        where = _difference(entry_data(measurement_of(plain, {}), plain), data["entries"][key])
     except (ValueError, OverflowError) as error:
         return _damaged(source, key, error)
     what = (
@@ -157,7 +158,7 @@ def _entry_text(key: str, entry: Kept) -> str:
 
 def _object(text: str, source: str) -> dict[str, Any]:
     """Return the JSON object in a text of a version that is known here."""
-    conflict = _CONFLICT.search(text)
+    conflict = _CONFLICT.search(text) if any(mark in text for mark in _MARKS) else None
     if conflict:
         line = text.count("\n", 0, conflict.start()) + 1
         raise _unusable(source, f"has merge-conflict markers (line {line})")

@@ -34,8 +34,12 @@ DTYPE, SHADOW_DTYPE = "float32", "float64"
 _POINT_BYTES = {"bfloat16": 2, "float16": 2, "float32": 3}  # well within what may move; others 4
 
 
-def entry_data(measurement: Measurement) -> dict[str, Any]:
+def entry_data(measurement: Measurement, packs: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the entry of a measurement, without the fields that hold their default.
+
+    Args:
+        measurement: to show and keep.
+        packs: the entry that it was read from, whose packed numbers stand for themselves.
 
     Raises:
         UsageError: the measurement cannot be stored, and why.
@@ -57,13 +61,17 @@ def entry_data(measurement: Measurement) -> dict[str, Any]:
     for name in ("allowances", "shadow_allowances"):
         if others := _others(getattr(measurement, name), names):
             data[name] = others
-    data["exact"] = packed(_exact(measurement))
+    data["exact"] = packs["exact"] if packs else packed(_exact(measurement))
     if point.values is not None:
-        data["point"] = packed(point.values)
+        data["point"] = packs["point"] if packs else packed(point.values)
     data["parameters"] = lines = {}
     for i, parameter in enumerate(native.parameters):
         other = shadow.parameters[i] if shadow else None
-        lines[parameter.name] = _parameter_lines(measurement, i, parameter, other)
+        lines[parameter.name] = line = _shown(measurement, i, parameter, other)
+        if packs:
+            line |= _packs(packs["parameters"][parameter.name])
+        else:
+            line |= _packed(measurement, i, parameter, other)
     return data
 
 
@@ -158,11 +166,11 @@ def _tier_numbers(tier: GradientStats) -> Iterator[float]:
         yield from (component.value, component.norm, component.share, *component.cosines)
 
 
-def _parameter_lines(
+def _shown(
     measurement: Measurement, i: int, parameter: ParameterStats, other: ParameterStats | None
 ) -> dict[str, Any]:
     """Show one parameter in its own precision and, where there is one, in float64."""
-    point, sketch = measurement.point, parameter.sketch
+    point = measurement.point
     line = _numbers(parameter)
     if allowed := _allowances(measurement, parameter.name):
         line["allowance"] = allowed
@@ -170,6 +178,20 @@ def _parameter_lines(
         line["point_dtype"] = point.dtypes[i]
     if other is not None:
         line |= _differences(parameter, other)
+    return line
+
+
+def _packs(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the packed numbers in the lines of one parameter."""
+    return {name: line[name] for name in ("sketch", "shadow", "point") if name in line}
+
+
+def _packed(
+    measurement: Measurement, i: int, parameter: ParameterStats, other: ParameterStats | None
+) -> dict[str, Any]:
+    """Keep one parameter in its own precision and, where there is one, in float64."""
+    point, sketch = measurement.point, parameter.sketch
+    line: dict[str, Any] = {}
     if other is None or other.sketch is None:
         if sketch:
             line["sketch"] = packed((sketch.norm, *sketch.values))

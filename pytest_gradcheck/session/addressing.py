@@ -30,28 +30,32 @@ def address_of(item: pytest.Item, run: Run, device: str, label: str) -> Address:
     variant = run.settings.variant
     if variant is None:
         variant = "" if device == "cpu" else device
-    classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
     # Not the node id: xdist's load groups append themselves to it.
-    test = "::".join([*classes, item.name])
+    test = item.name if getattr(item, "cls", None) is None else _in_classes(item)
     function = getattr(item, "originalname", None) or item.name
-    words = ["pytest", f"{_shown(item.path, item.config.invocation_params.dir)}::{test}"]
-    words.append("--grad-baseline-update")
-    if run.settings.variant is not None:
-        words.append(f"--grad-variant={run.settings.variant or 'default'}")
+    said = run.settings.variant
+    words = () if said is None else (f"--grad-variant={said or 'default'}",)
+    path, shown = _located(
+        str(item.path), str(item.config.invocation_params.dir), function, variant
+    )
     return Address(
-        path=_located(item.path, function, variant),
+        path=path,
         key=f"{test}::{label}" if label else test,
-        words=tuple(words),
+        words=("pytest", f"{shown}::{test}", "--grad-baseline-update", *words),
     )
 
 
-@lru_cache(maxsize=64)
-def _shown(module: Path, folder: Path) -> str:
-    """Return a module's path as it is typed in a folder."""
-    return Path(os.path.relpath(module, folder)).as_posix()
+def _in_classes(item: pytest.Item) -> str:
+    """Return the name of a test after those of its classes."""
+    classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+    return "::".join([*classes, item.name])
 
 
 @lru_cache(maxsize=64)
-def _located(module: Path, function: str, variant: str) -> Path:
-    """Return the baseline file of a function, whose cases come one after the other."""
-    return store.locate(module, function, variant)
+def _located(module: str, folder: str, function: str, variant: str) -> tuple[Path, str]:
+    """Return the baseline file of a function, and its module's path as it is typed in a folder.
+
+    The cases of a function come one after the other.
+    """
+    shown = Path(os.path.relpath(module, folder)).as_posix()
+    return store.locate(Path(module), function, variant), shown

@@ -8,7 +8,9 @@ Requirements:
 
 from __future__ import annotations
 
+import gc
 import shlex
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +31,7 @@ from pytest_gradcheck.records import (
 from pytest_gradcheck.session.ledger import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from pytest_gradcheck.session.settings import Mode
 
@@ -115,12 +117,25 @@ class Shelf:
     def _read(self, path: Path) -> dict[str, Kept] | BaselineError:
         """Read a file, note its keys, and return its entries, or why it cannot be read."""
         try:
-            found = dict(store.read(path).entries)
+            with _uncollected():
+                found = dict(store.read(path).entries)
         except BaselineError as error:
             self._keys[path] = error
             return error
         self._keys[path] = frozenset(found)
         return found
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the garbage collector rest while the block makes much that is kept."""
+    active = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if active:
+            gc.enable()
 
 
 def of_kind(

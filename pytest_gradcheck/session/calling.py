@@ -18,7 +18,7 @@ from pytest_gradcheck.session.addressing import address_of
 from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settle
 from pytest_gradcheck.session.ending import call_line
 from pytest_gradcheck.session.marker import layers
-from pytest_gradcheck.session.offering import Offered, offered_by
+from pytest_gradcheck.session.offering import NOTHING, Offered, offered_by
 from pytest_gradcheck.session.saying import call_of, property_of
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.limits import Limits
     from pytest_gradcheck.records import Objective, Verdict
+    from pytest_gradcheck.session.desk import Desk
     from pytest_gradcheck.session.ledger import Found
-    from pytest_gradcheck.session.run import Desk, Run
+    from pytest_gradcheck.session.run import Run
 
 __all__ = ["check"]
 
@@ -55,8 +56,7 @@ def check(
         loss: as there.
         options: as there.
     """
-    given = {k: v for k, v in options.items() if k in api.SourceOptions.__annotations__}
-    written = {k: v for k, v in options.items() if k not in given}
+    given, written = api.split(options)
     label = desk.claim(given.pop("name", None))  # of the call, not of the model
     desk.judged += 1
     limits = parse(*layers(item, run.settings.limits), (f"the call in {item.name}", written))
@@ -89,13 +89,15 @@ def _decide(
     top, pages = run.settings.top, run.settings.pages
     if run.settings.mode == "off" or not limits.drift:
         verdict = api.judged(objective, limits, name=label, top=top, histogram=pages)
-        return Decision(verdict=verdict), Offered(), "off"
+        return Decision(verdict=verdict), NOTHING, "off"
     stored = of_kind(run.shelf.find(address), Measurement, address)
     stored = of_rank_0(objective, stored)
     baseline = stored if isinstance(stored, Measurement) else None
     verdict = api.judged(
         objective, limits, baseline=baseline, name=label, top=top, keep=True, histogram=pages
     )
+    if baseline is not None and verdict.passed and run.settings.mode != "rewrite":
+        return Decision(verdict=verdict), NOTHING, "compared"  # as `settle` says, too
     settled = partial(
         settle,
         verdict,
@@ -115,10 +117,10 @@ def _decide(
 def _moved(verdict: Verdict) -> Sequence[str]:
     """Return the parameters whose values are not those of a baseline that holds all the same."""
     drift = verdict.result("drift")
-    if drift is None or verdict.baseline is None or drift.outcome != "passed":
-        return ()
-    if not drift.findings:
+    if drift is None or not drift.findings or drift.outcome != "passed":
         return ()  # a check that passed tells of whatever moved
+    if verdict.baseline is None:
+        return ()
     return moved_parameters(verdict.measurement, verdict.baseline)
 
 

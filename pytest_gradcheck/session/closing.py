@@ -69,7 +69,8 @@ def close(run: Run, config: pytest.Config, status: int) -> Ending:
     if run.settings.records:
         commit.record(run.ledger.ready(), changes, environment)
     notes = list(_notes(run))
-    unused, reasons = _looked_for(run, config, status)
+    fates = list(_fates(run))
+    unused, reasons = _looked_for(run, config, status, fates)
     if run.settings.prune:
         if reasons:
             notes.append(f"no baseline was pruned, for this run cannot know: {'; '.join(reasons)}")
@@ -82,7 +83,7 @@ def close(run: Run, config: pytest.Config, status: int) -> Ending:
         environment=telling.environment(run, environment),
         settings=telling.settings(run),
         entries=tuple(telling.entries(run, changes, config.rootpath)),
-        coverage=_coverage(run, config),
+        coverage=_coverage(run, config, fates),
         unused=tuple(_lines(unused, config)),
         pruned=tuple(_lines(changes.deleted, config)),
         notes=tuple(notes),
@@ -102,13 +103,13 @@ def close(run: Run, config: pytest.Config, status: int) -> Ending:
 
 
 def _looked_for(
-    run: Run, config: pytest.Config, status: int
+    run: Run, config: pytest.Config, status: int, fates: list[str]
 ) -> tuple[dict[Path, list[str]], list[str]]:
     """Return the keys that no test used, by file, or else why this run cannot know."""
-    if run.settings.mode == "off" or not (run.ledger.calls or run.settings.prune):
+    if run.settings.mode == "off" or not (run.settings.prune or any(run.ledger.calls)):
         return {}, []
     scope = Scope.of(config.args, config.invocation_params.dir)
-    reasons = [*filters(config), *shards(config), *scope.reasons, *_reasons(run)]
+    reasons = [*filters(config), *shards(config), *scope.reasons, *run.census.reasons(), *fates]
     if status and not reasons:
         reasons = [f"the run ended with status {int(status)}"]
     return ({}, reasons) if reasons else (_unused(run, scope), [])
@@ -120,7 +121,7 @@ def _machine(run: Run, config: pytest.Config) -> dict[str, Scalar]:
     return machine(dirty=stored and git.dirty(config.rootpath, beside=store.FOLDER))
 
 
-def _coverage(run: Run, config: pytest.Config) -> Coverage:
+def _coverage(run: Run, config: pytest.Config, fates: list[str]) -> Coverage:
     """Return which tests the run knew and ran."""
     root, census = config.rootpath, run.census
     scope = Scope.of(config.args, config.invocation_params.dir)
@@ -132,21 +133,15 @@ def _coverage(run: Run, config: pytest.Config) -> Coverage:
         collected_sum=census.collected_sum,
         selected_sum=census.selected_sum,
         variant=run.settings.variant,
-        reasons=(*filters(config), *scope.reasons, *_reasons(run, whole=False)),
+        reasons=(*filters(config), *scope.reasons, *census.reasons(whole=False), *fates),
     )
 
 
-def _reasons(run: Run, *, whole: bool = True) -> Iterator[str]:
-    """Yield what came of the run that keeps it from knowing which baselines are used.
-
-    Args:
-        run: that is over.
-        whole: whether tests that were not selected count.
-    """
-    yield from run.census.reasons(whole=whole)
+def _fates(run: Run) -> Iterator[str]:
+    """Yield what became of tests and workers that keeps a run from knowing what is used."""
     yield from (f"worker {name} was lost" for name in run.lost)
-    outcomes = Counter(_fate(attempt) for attempt in run.ledger)
-    never = run.census.selected - len({attempt.nodeid for attempt in run.ledger})
+    outcomes = Counter([_fate(attempt) for attempt in run.ledger])
+    never = run.census.selected - run.ledger.tests
     if never > 0:
         outcomes["never ran"] += never
     bad = [(fate, count) for fate, count in outcomes.items() if fate != "passed"]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_gradcheck.errors import GradientDriftWarning, GradientError
+from pytest_gradcheck.session.desk import RUNNING, Desk, seat
 from pytest_gradcheck.session.frames import message_width, shorn
-from pytest_gradcheck.session.run import RUN, RUNNING, Desk, Run, seat
+from pytest_gradcheck.session.run import RUN, Run
 from pytest_gradcheck.session.studies import Studies
 
 if TYPE_CHECKING:

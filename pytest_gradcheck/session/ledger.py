@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,12 +28,12 @@ Ended = Literal["", "early", "last"]
 """Whether drift alone ended a test: not at all, before its end, or in its last statement."""
 
 _CRASH = "???"  # the phase of the report that stands for a worker that died
-_PHASES = ("setup", "call", "teardown")
+_PHASES = {"setup": "set-up", "call": "test", "teardown": "tear-down"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, which takes long to make
 class Call:
-    """Hold what one call said, in built-in types.
+    """Hold what one call said, in built-in types; nobody changes it.
 
     Attributes:
         name: of the call within its test, empty for the only one.
@@ -117,9 +118,10 @@ class Attempt:
         """Take in the report of one phase, and take from it what it brought: pytest keeps it."""
         if self.outcomes.get(report.when) != "failed":  # a part of a phase may report for itself
             self.outcomes[report.when] = report.outcome
-        self.expected |= hasattr(report, "wasxfail")
-        message = vars(report).pop("gradcheck", None)
-        if message:
+        brought = vars(report)
+        if "wasxfail" in brought:
+            self.expected = True
+        if message := brought.pop("gradcheck", None):
             self.calls += [Call(**call) for call in message.get("calls", ())]
             self.idle |= message.get("idle", False)
             self.ended = message.get("ended", "") or self.ended
@@ -127,15 +129,18 @@ class Attempt:
     @property
     def outcome(self) -> str:
         """The outcome of the test as pytest calls it."""
-        outcomes = set(self.outcomes.values())
+        outcomes = self.outcomes.values()
         if self.expected:
             return "xfailed" if "skipped" in outcomes else "xpassed"
-        return next((one for one in ("failed", "skipped", "rerun") if one in outcomes), "passed")
+        for one in ("failed", "skipped", "rerun"):
+            if one in outcomes:
+                return one
+        return "passed"
 
     @property
     def complete(self) -> bool:
         """Whether all phases were heard of."""
-        return all(phase in self.outcomes for phase in _PHASES)
+        return self.outcomes.keys() >= _PHASES.keys()
 
     def obstacle(self, call: Call) -> str:
         """Return why a call's measurement is not recorded, empty where nothing speaks against."""
@@ -158,7 +163,7 @@ class Attempt:
         """
         if self.expected:
             return "the test is expected to fail"
-        for phase, name in zip(_PHASES, ("set-up", "test", "tear-down"), strict=True):
+        for phase, name in _PHASES.items():
             outcome = self.outcomes.get(phase)
             if offered and phase == "call" and self.ended == "early":
                 return (
@@ -182,23 +187,20 @@ class Ledger:
 
     def add(self, report: pytest.TestReport) -> None:
         """Take in a test report, of this process or of a worker."""
-        worker = getattr(report, "worker_id", "")
-        if report.when == _CRASH:
-            self._attempts[report.nodeid] = {}
-        known = self._attempts.get(report.nodeid)
+        worker, nodeid, when = vars(report).get("worker_id", ""), report.nodeid, report.when
+        known = None if when == _CRASH else self._attempts.get(nodeid)
         if known is None:
-            known = self._attempts[report.nodeid] = {}
-        attempt = known.get(worker)
-        if report.when == "setup":
+            known = self._attempts[nodeid] = {}
+        elif when == "setup":
             known.pop("", None)
-            attempt = None
+        attempt = None if when == "setup" else known.get(worker)
         if attempt is None:
-            attempt = known[worker] = Attempt(report.nodeid)
+            attempt = known[worker] = Attempt(nodeid)
         attempt.add(report)
 
     def __iter__(self) -> Iterator[Attempt]:
         """Return the last run of every test."""
-        return (attempt for known in self._attempts.values() for attempt in known.values())
+        return chain.from_iterable([known.values() for known in self._attempts.values()])
 
     @property
     def said(self) -> bool:
@@ -206,9 +208,14 @@ class Ledger:
         return any(attempt.calls or attempt.idle for attempt in self)
 
     @property
-    def calls(self) -> list[tuple[Attempt, Call]]:
+    def calls(self) -> Iterator[tuple[Attempt, Call]]:
         """Every call with the run of the test that made it."""
-        return [(attempt, call) for attempt in self for call in attempt.calls]
+        return ((attempt, call) for attempt in self for call in attempt.calls)
+
+    @property
+    def tests(self) -> int:
+        """How many tests were heard of."""
+        return len(self._attempts)
 
     def obstacle(self, attempt: Attempt, call: Call) -> str:
         """Return why a call's measurement is not recorded, empty where nothing speaks against.

@@ -13,7 +13,8 @@ from pytest_gradcheck.session.ledger import Call
 
 if TYPE_CHECKING:
     from pytest_gradcheck.estimators import Comparison
-    from pytest_gradcheck.session.run import Desk, Run
+    from pytest_gradcheck.session.desk import Desk
+    from pytest_gradcheck.session.run import Run
     from pytest_gradcheck.sweep import Sweep
 
 __all__ = ["note_comparison", "note_sweep"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_gradcheck.session.baselines import Decision
     from pytest_gradcheck.session.settings import Mode
 
-__all__ = ["Offered", "offered_by"]
+__all__ = ["NOTHING", "Offered", "offered_by"]
 
 Judged = TypeVar("Judged", Verdict, SeriesVerdict)
 
@@ -41,6 +41,9 @@ class Offered:
     action: Action = ""
     replaces: str = ""
     refused: str = ""
+
+
+NOTHING = Offered()
 
 
 def offered_by(

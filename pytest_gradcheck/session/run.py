@@ -6,17 +6,13 @@ Requirements:
 
 from __future__ import annotations
 
-import inspect
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_gradcheck.errors import UsageError
 from pytest_gradcheck.session.census import Census
-from pytest_gradcheck.session.ledger import Call, Ended, Ledger
+from pytest_gradcheck.session.ledger import Ledger
 from pytest_gradcheck.session.marker import complaint
 
 if TYPE_CHECKING:
@@ -27,66 +23,10 @@ if TYPE_CHECKING:
     from pytest_gradcheck.session.closing import Ending
     from pytest_gradcheck.session.settings import Settings
 
-__all__ = ["DESK", "RUN", "RUNNING", "Desk", "Run", "seat"]
-
-
-@dataclass(slots=True)
-class Desk:
-    """Gather what one run of one test says, until its reports take it away.
-
-    Attributes:
-        used: whether the fixture was called at all.
-        watched: how many training runs were to be watched.
-        entered: how many of them were.
-        judged: how many gradients were to be judged.
-        calls: not yet reported.
-        raised: the failure that the last call raised for drift or a missing baseline alone.
-        finished: whether the test had come to its end before that.
-    """
-
-    used: bool = False
-    watched: int = 0
-    entered: int = 0
-    judged: int = 0
-    raised: BaseException | None = None
-    finished: bool = False
-    calls: list[Call] = field(default_factory=list)
-    _unnamed: int = 0
-    _claimed: set[str] = field(default_factory=set)
-
-    def claim(self, name: str | None) -> str:
-        """Return the name of the next call within its test: its own, or its number.
-
-        Raises:
-            UsageError: the name was used before, or cannot be one.
-        """
-        if name is None:
-            self._unnamed += 1
-            label = "" if self._unnamed == 1 else str(self._unnamed)
-        else:
-            label = name
-            if not isinstance(name, str) or not name.strip() or not name.isprintable():
-                msg = f"the name of a call must be text on one line, not {name!r}"
-                raise UsageError(msg)
-        if label in self._claimed:
-            msg = f"two calls of one test have the name {label!r}; give each its own name="
-            raise UsageError(msg)
-        self._claimed.add(label)
-        return label
+__all__ = ["RUN", "Run"]
 
 
 RUN = pytest.StashKey["Run"]()
-DESK = pytest.StashKey[Desk]()
-RUNNING: ContextVar[pytest.Item] = ContextVar("RUNNING")
-"""The test that runs; a fixture that asks for ``request`` instead costs pytest three signatures."""
-
-
-def seat(item: pytest.Item) -> Desk:
-    """Return an empty desk for a run of a test; one that runs again says everything again."""
-    desk = item.stash[DESK] = Desk()
-    item.user_properties[:] = [one for one in item.user_properties if one[0] != "gradcheck"]
-    return desk
-
 
 _MARKUP: Final[Mapping[Tone, Mapping[str, bool]]] = {
     "": {},
@@ -104,7 +44,6 @@ class Run:
         settings: what the user asked for.
         census: what was collected.
         ledger: what the tests said.
-        complaints: why tests must not run, by node id.
         lost: workers that died.
         ending: what the run found out, once it is over.
     """
@@ -114,7 +53,6 @@ class Run:
         self.settings = settings
         self.census = Census()
         self.ledger = Ledger()
-        self.complaints: dict[str, str] = {}
         self.lost: list[str] = []
         self.ending: Ending | None = None
         self._shelf: Shelf | None = None
@@ -128,35 +66,15 @@ class Run:
             self._shelf = Shelf()
         return self._shelf
 
-    def inspect(self, items: Iterable[pytest.Item]) -> None:
-        """Find the tests that use the plugin wrongly."""
+    def inspect(self, items: Iterable[pytest.Item]) -> dict[str, str]:
+        """Count the tests that are to run; return why some of them must not, by node id."""
+        complaints = {}
         for item in items:
             self.census.select(item.nodeid)
             text = complaint(item, self.settings.limits)
             if text:
-                self.complaints[item.nodeid] = text
-
-    def attach(
-        self,
-        item: pytest.Item,
-        report: pytest.TestReport,
-        excinfo: pytest.ExceptionInfo[BaseException] | None = None,
-    ) -> None:
-        """Put on a report what its test said in that phase, and whether drift alone ended it."""
-        desk = item.stash.get(DESK, None)
-        if desk is None:
-            return
-        idle = report.when == "call" and report.passed and not desk.used
-        if desk.calls or idle:
-            ended = _ended(item, desk, excinfo) if report.when == "call" else ""
-            report.gradcheck = {  # type: ignore[attr-defined]
-                "calls": [call.message() for call in desk.calls],
-                "idle": idle,
-                "ended": ended,
-            }
-            desk.calls.clear()
-        if report.when == "teardown":
-            del item.stash[DESK]  # which pytest keeps for as long as the item
+                complaints[item.nodeid] = text
+        return complaints
 
     def close(self, config: pytest.Config, status: int) -> bool:
         """Write baselines and reports, and return whether anything went wrong with that."""
@@ -185,18 +103,3 @@ class Run:
             terminal.write_line(f"report written to {path}")
         for command in self.ending.commands:
             terminal.write_line(command)
-
-
-def _ended(
-    item: pytest.Item, desk: Desk, excinfo: pytest.ExceptionInfo[BaseException] | None
-) -> Ended:
-    """Return how drift ended a test, if it was drift that did."""
-    if excinfo is None or desk.raised is None or excinfo.value is not desk.raised:
-        return ""
-    if desk.finished:
-        return "last"
-    from pytest_gradcheck.session.ending import stopped_early
-
-    function = inspect.unwrap(getattr(item, "obj", None) or stopped_early)
-    early = stopped_early(excinfo.value.__traceback__, getattr(function, "__code__", None))
-    return "early" if early else "last"

@@ -10,7 +10,6 @@ import json
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.records import SeriesVerdict
-from pytest_gradcheck.reporters import ReportEntry
 from pytest_gradcheck.serialize import to_json, unstorable
 from pytest_gradcheck.session.ledger import Call
 
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["call_of", "property_of"]
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
+_text = json.encoder.encode_basestring_ascii
+_WORDS = {True: "true", False: "false"}
 
 
 def call_of(
@@ -58,8 +59,8 @@ def call_of(
         **gradient: what only the call of a gradient says.
     """
     verdict = decision.verdict
-    entry = ReportEntry.of(verdict, node_id="", outcome="", baseline=found)
-    told = run.settings.reports or entry.failed or decision.tolerated
+    failures = verdict.failures
+    told = run.settings.reports or failures or decision.tolerated
     problem = unstorable(offered.entry) if offered.entry else offered.refused
     keep = offered.entry is not None and not problem
     drift = verdict.result("drift")
@@ -74,14 +75,14 @@ def call_of(
         replaces=offered.replaces,
         source=where[0],
         line=where[1],
-        failed=entry.failed,
-        drifted=entry.drifted,
+        failed=tuple([result.check for result in failures]),
+        drifted=verdict.drifted,
         moved=gradient.get("moved", ()),
         reason="" if drift is None or found == "compared" else _first(drift),
         unfit=problem,
         sees=gradient["sees"]() if keep and "sees" in gradient else "",
-        warnings=entry.warnings,
-        seconds=entry.seconds,
+        warnings=tuple([one.line for one in verdict.warnings]),
+        seconds=verdict.measurement.seconds,
         entry=to_json(offered.entry) if keep else None,
         verdict=to_json(verdict) if told else None,
         command=address.command if found != "off" and (told or offered.action) else "",
@@ -96,16 +97,15 @@ def property_of(call: Call, verdict: Verdict | SeriesVerdict, **numbers: object)
         verdict: of the call.
         **numbers: that such a call is known by.
     """
-    content = {
-        "key": call.key,
-        **({} if call.kind == "gradient" else {"kind": call.kind}),
-        "passed": verdict.passed,
-        "checks": {result.check: result.outcome for result in verdict.results},
-        "baseline": call.baseline,
-        "drifted": call.drifted,
-        **numbers,
-    }
-    return _ENCODER.encode(content)
+    # Put together by hand: the encoder is set up anew for every object that it is given.
+    checks = ",".join([f"{_text(one.check)}:{_text(one.outcome)}" for one in verdict.results])
+    kind = "" if call.kind == "gradient" else f'"kind":{_text(call.kind)},'
+    more = "".join([f",{_text(name)}:{_ENCODER.encode(one)}" for name, one in numbers.items()])
+    return (
+        f'{{"key":{_text(call.key)},{kind}"passed":{_WORDS[not call.failed]},'
+        f'"checks":{{{checks}}},"baseline":{_text(call.baseline)},'
+        f'"drifted":{_WORDS[call.drifted]}{more}}}'
+    )
 
 
 def _first(result: CheckResult) -> str:

@@ -22,7 +22,7 @@ from pytest_gradcheck.session.baselines import Address, Decision, of_kind, settl
 from pytest_gradcheck.session.ending import call_line
 from pytest_gradcheck.session.frames import message_width
 from pytest_gradcheck.session.marker import layers, series_options
-from pytest_gradcheck.session.offering import Offered, offered_by
+from pytest_gradcheck.session.offering import NOTHING, Offered, offered_by
 from pytest_gradcheck.session.saying import call_of, property_of
 from pytest_gradcheck.watching import observed
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_gradcheck.session.desk import Desk
     from pytest_gradcheck.session.ledger import Found
-    from pytest_gradcheck.session.run import Desk, Run
+    from pytest_gradcheck.session.run import Run
 
 __all__ = ["Watching"]
 
@@ -130,7 +131,7 @@ class Watching:
         held, settings = self._limits, self._run.settings
         verdict = judge_series(series, held.rules, name=self._label, limits=held.text())
         if settings.mode == "off" or not held.drift:
-            return Decision(verdict=verdict), Offered(), "off"
+            return Decision(verdict=verdict), NOTHING, "off"
         stored = of_kind(self._run.shelf.find(address), SeriesBaseline, address)
         if isinstance(stored, SeriesBaseline):
             result = compare_series(series, stored, min_drift=held.min_drift)

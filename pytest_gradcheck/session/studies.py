@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pytest_gradcheck.api import SourceOptions
     from pytest_gradcheck.estimators import Comparison
     from pytest_gradcheck.records import Replicates
-    from pytest_gradcheck.session.run import Desk, Run
+    from pytest_gradcheck.session.desk import Desk
+    from pytest_gradcheck.session.run import Run
     from pytest_gradcheck.studies import SweepOptions
     from pytest_gradcheck.sweep import Sweep
 

@@ -17,13 +17,14 @@ import pytest
 
 from pytest_gradcheck.errors import GradientError, MissingExtraError, UsageError
 from pytest_gradcheck.series.limits import refuse_idle
+from pytest_gradcheck.session.desk import DESK, seat
 from pytest_gradcheck.session.marker import NAME, SERIES, own
-from pytest_gradcheck.session.run import DESK, RUN, seat
+from pytest_gradcheck.session.run import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_gradcheck.session.run import Desk
+    from pytest_gradcheck.session.desk import Desk
 
 __all__ = ["heed", "watching"]
 

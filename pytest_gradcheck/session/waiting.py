@@ -10,21 +10,21 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import contextmanager
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_gradcheck.progress import listening
+from pytest_gradcheck.session.marker import NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from typing import TextIO
-
-    import pytest
 
     from pytest_gradcheck.progress import Work
 
-__all__ = ["Waiting", "waiting_on", "watched"]
+__all__ = ["Waiter", "Waiting", "watched"]
 
 DELAY = 2.0
 """Seconds of work before it shows."""
@@ -100,19 +100,22 @@ def _line(work: Work | None, seconds: float) -> str:
     return f" {work.what}{far} ... {seconds:.0f} s"
 
 
-@contextmanager
-def waiting_on(config: pytest.Config) -> Iterator[None]:
-    """Have work shown while the block runs, if there is a terminal to show it on."""
-    waiting = _waiting(config)
-    if waiting is None:
-        yield
-        return
-    with listening(waiting):
-        try:
-            yield
-        finally:
-            waiting.close()
-            waiting.stream.close()
+class Waiter:
+    """Have work shown while tests run that use the fixture; registered where somebody may look."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Show what a test waits for, if there is a terminal to show it on."""
+        uses = NAME in getattr(item, "fixturenames", ())
+        waiting = _waiting(item.config) if uses else None
+        if waiting is None:
+            return (yield)
+        with listening(waiting):
+            try:
+                return (yield)
+            finally:
+                waiting.close()
+                waiting.stream.close()
 
 
 def watched(config: pytest.Config) -> bool:
@@ -123,8 +126,6 @@ def watched(config: pytest.Config) -> bool:
 
 def _waiting(config: pytest.Config) -> Waiting | None:
     """Return what shows work on the terminal of a run, ``None`` where nobody would see it."""
-    if not watched(config):
-        return None
     terminal = config.pluginmanager.getplugin("terminalreporter")
     try:  # called outside of captured tests: this is the terminal, and stays it while they run
         handle = os.dup(terminal._tw._file.fileno())  # noqa: SLF001 - pytest shows it nowhere else

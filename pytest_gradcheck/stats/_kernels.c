@@ -381,6 +381,18 @@ survey(const Floats *floats, Survey *found)
     return value_of(found->peak);
 }
 
+/* Return None as a new reference.
+ *
+ * The headers of Python 3.12 have Py_RETURN_NONE take none, as None is immortal there. What was
+ * built with them runs in Python 3.11 as well, which would run out of references to None.
+ */
+static PyObject *
+none(void)
+{
+    Py_IncRef(Py_None);
+    return Py_None;
+}
+
 PyDoc_STRVAR(survey_doc, "survey(values)\n--\n\n"
              "Return the largest absolute element, the zeros, and how many are NaN or Inf.\n\n"
              "The largest element means nothing where any is NaN or Inf.");
@@ -623,7 +635,7 @@ py_reduce(PyObject *module, PyObject *args)
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&values.view);
     if (!usable) {
-        Py_RETURN_NONE;
+        return none();
     }
     sketch = tuple_of(rows);
     if (sketch == NULL) {
@@ -751,7 +763,7 @@ py_products(PyObject *module, PyObject *args)
     if (PyErr_Occurred()) {
         return NULL;
     }
-    Py_RETURN_NONE;
+    return none();
 }
 
 static int

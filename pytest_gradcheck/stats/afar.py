@@ -1,23 +1,21 @@
-"""Take in what was reduced where it lies, on an accelerator say, and make sure of its arithmetic.
+"""Take in gradients that were reduced where they lie, on an accelerator say.
 
 Requirements:
-    Before a place is used in a process, it reduces some fixed arrays that are here as well. If any
-    bit differs, or anything fails, now or later, all that lies there is reduced here from then on,
-    and a warning says so, once.
+    A place is trusted (`trust`) if no bit differs in what it gives.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from pytest_gradcheck.errors import GradientDeviceWarning
 from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.stats.fold import mean_of, norm_of
 from pytest_gradcheck.stats.largest import Largest
 from pytest_gradcheck.stats.project import sketch_of, sketch_values
 from pytest_gradcheck.stats.totals import Reduced, reduced
+from pytest_gradcheck.stats.trust import Trust, place_of
 from pytest_gradcheck.stats.whole import exponent_of
 
 if TYPE_CHECKING:
@@ -25,19 +23,12 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import ArrayView, Gathered, ParameterStats, Place, Sums
 
-__all__ = ["MOST_TOP", "place_of", "reduced_afar"]
+__all__ = ["MOST_TOP", "TRUST", "reduced_afar"]
 
 MOST_TOP: Final = 100
 """How many largest elements are looked for where they lie; more are looked for here."""
 
 _TRIED: Final = 20  # largest elements that are looked for in a trial
-_TRUSTED: Final[dict[str, bool]] = {}
-
-
-def place_of(view: ArrayView) -> Place | None:
-    """Return where an array can be reduced, ``None`` where that is here."""
-    place: Place | None = getattr(view, "afar", None)
-    return place
 
 
 def reduced_afar(
@@ -56,15 +47,12 @@ def reduced_afar(
         if (place := place_of(view)) is not None:
             groups.setdefault(place, {})[number] = view
     for place, group in groups.items():
-        if largest.count > MOST_TOP or not _trusted(place):
+        if largest.count > MOST_TOP:
             continue
-        try:
-            gathered = place.gather(group, top=largest.count)
-        except Exception as error:  # noqa: BLE001 - whatever it is, here it can be done, too
-            _distrust(place, f"it failed there with {type(error).__name__}: {error}")
-            continue
-        done |= _taken(gathered, largest)
-        near |= {number: NumpyView(flat) for number, flat in gathered.flat.items()}
+        gathered = TRUST.use(place, partial(place.gather, group, top=largest.count))
+        if gathered is not None:
+            done |= _taken(gathered, largest)
+            near |= {number: NumpyView(flat) for number, flat in gathered.flat.items()}
     return done, near
 
 
@@ -85,19 +73,6 @@ def _reduced(sums: Sums) -> Reduced:
     sketch = sketch_of(norm, sketch_values(sums.lanes, exponent))
     counts = sums.zeros, sums.nans, sums.infs
     return Reduced(norm, mean, sketch, sums.peak, *counts, sums.nonfinite)
-
-
-def _trusted(place: Place) -> bool:
-    """Whether a place has shown that it computes what is computed here."""
-    if place.name not in _TRUSTED:
-        try:
-            wrong = _difference(place)
-        except Exception as error:  # noqa: BLE001 - as above
-            wrong = f"a trial failed there with {type(error).__name__}: {error}"
-        _TRUSTED[place.name] = not wrong
-        if wrong:
-            _distrust(place, wrong)
-    return _TRUSTED[place.name]
 
 
 def _difference(place: Place) -> str:
@@ -131,11 +106,5 @@ def _sampled(views: Sequence[ArrayView], top: int, place: Place | None) -> list[
     return [done[i].stats(f"sample {i}", view, kept.get(i, ())) for i, view in enumerate(views)]
 
 
-def _distrust(place: Place, why: str) -> None:
-    """Use a place no more, and say so."""
-    _TRUSTED[place.name] = False
-    msg = (
-        f"gradients on '{place.name}' are copied to the CPU and reduced there, as {why}; results "
-        "are the same, only slower. Please report this with the versions of torch and of the driver"
-    )
-    warnings.warn(msg, GradientDeviceWarning, stacklevel=2)
+TRUST: Final = Trust("gradients", _difference)
+"""The places that have shown that they reduce gradients to the same bits."""

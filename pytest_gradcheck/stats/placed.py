@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck.point import CHUNK
 from pytest_gradcheck.records import Element
-from pytest_gradcheck.stats.afar import place_of
 from pytest_gradcheck.stats.largest import flat_of
+from pytest_gradcheck.stats.trust import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

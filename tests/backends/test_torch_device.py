@@ -46,14 +46,14 @@ SIZES = (1, 32, 33, 4092, 4093, 4094, 8186, 12_280, 16_372, 16_373, 20_000, 70_0
 @pytest.fixture(autouse=True)
 def _untried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each test begin as a process does that has used no device."""
-    monkeypatch.setattr(afar, "_TRUSTED", {})
+    monkeypatch.setattr(afar.TRUST, "known", {})
 
 
 @pytest.fixture
 def _afar(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the CPU for a device that has shown what it computes."""
     monkeypatch.setattr(views, "_HERE", frozenset())
-    monkeypatch.setattr(afar, "_TRUSTED", {"cpu": True})
+    monkeypatch.setattr(afar.TRUST, "known", {"cpu": True})
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def both_ways(grads: Sequence[torch.Tensor], top: int = 20) -> tuple[GradientSta
     here = stats_of(grads, top)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(views, "_HERE", frozenset())
-        patch.setattr(afar, "_TRUSTED", {"cpu": True})
+        patch.setattr(afar.TRUST, "known", {"cpu": True})
         patch.setattr(rows, "ROWS_AT_ONCE", 4)  # so that few elements cross many borders
         patch.setattr(fold, "_SETTLED", 2)
         return stats_of(grads, top), here
@@ -142,7 +142,7 @@ def test_a_tensor_of_many_pieces(dtype: torch.dtype) -> None:
     values = torch.randn(1200, 3000, generator=torch.Generator().manual_seed(0)).to(dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(views, "_HERE", frozenset())
-        patch.setattr(afar, "_TRUSTED", {"cpu": True})
+        patch.setattr(afar.TRUST, "known", {"cpu": True})
         there = stats_of([values, values.T])
     assert there == stats_of([values, values.T])
 
@@ -314,7 +314,7 @@ def test_a_device_that_computes_alike_is_used(crossings: list[int]) -> None:
     assert tried > 1
     stats_of([torch.ones(5000)])
     assert len(crossings) == tried + 1
-    assert afar._TRUSTED == {"cpu": True}
+    assert afar.TRUST.known == {"cpu": True}
 
 
 def wrong_scale(peaks: torch.Tensor, dtype: torch.dtype) -> list[torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +15,15 @@ from pytest_gradcheck import measure_gradients
 from pytest_gradcheck.backends import objective
 from pytest_gradcheck.backends._torch.shards import ShardView
 from pytest_gradcheck.backends._torch.views import view_of
-from pytest_gradcheck.records import Evaluation
+from pytest_gradcheck.measure import measure
+from pytest_gradcheck.records import ComponentEvaluation, Evaluation
 from pytest_gradcheck.stats import gradient_stats, placed, point_stats
+from pytest_gradcheck.stats.components import component_stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from pytest_gradcheck.records import GradientStats
+    from pytest_gradcheck.records import ComponentStats, GradientStats
 
 pytestmark = [
     pytest.mark.gpu,
@@ -46,7 +49,7 @@ def model() -> tuple[nn.Module, Callable[[], torch.Tensor]]:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(7,), (100, 41), (300, 500), (1200, 1000)])
+@pytest.mark.parametrize("shape", [(7, 1), (100, 41), (300, 500), (1200, 1000)])
 def test_the_statistics_are_those_of_the_cpu(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
     """The same gradient must give the same bits wherever it lies; a warning would be an error."""
     gradient = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(dtype)
@@ -100,6 +103,97 @@ def test_the_device_is_waited_for_once() -> None:
         lambda: placed(native, source.point, None, top=20),
     ]
     assert [waits(step) for step in steps] == [1, 1, 1]
+
+
+def components_of(*grads: torch.Tensor) -> tuple[ComponentStats, ...]:
+    """Return the statistics of components of one parameter where they lie."""
+    return component_stats(
+        {
+            str(i): ComponentEvaluation(value=0.0, grads={"w": view_of(grad)})
+            for i, grad in enumerate(grads)
+        }
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(7, 1), (300, 500), (1500, 1400)])
+def test_components_are_those_of_the_cpu(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    """Norms and cosines must agree wherever components lie, up to the order of their sums."""
+    random = torch.Generator().manual_seed(1)
+    grads = [torch.randn(shape, generator=random).to(dtype) for _ in range(3)]
+    grads[2] = (grads[2] + grads[0]).double()
+    assert_close(components_of(*(g.cuda() for g in grads)), components_of(*grads))
+    assert_close(components_of(*(g.cuda().T for g in grads)), components_of(*(g.T for g in grads)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_components_of_any_bits_are_those_of_the_cpu(dtype: torch.dtype) -> None:
+    """NaN, Inf, the largest numbers and those below the normal ones must be taken alike."""
+    random = torch.Generator().manual_seed(2)
+    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
+    bounds = torch.iinfo(integer)
+    bits = torch.randint(bounds.min, bounds.max, (2, 50_000), generator=random, dtype=integer)
+    one, other = bits.view(dtype)
+    tiny = (bits[0] & (1 << (8 * dtype.itemsize - 8)) - 1).view(dtype)
+    grads = [one, other.nan_to_num(), tiny]
+    assert_close(components_of(*(g.cuda() for g in grads)), components_of(*grads))
+
+
+def assert_close(there: Sequence[ComponentStats], here: Sequence[ComponentStats]) -> None:
+    """Check that components differ by rounding alone."""
+    for one, other in zip(there, here, strict=True):
+        assert (one.finite, one.nonfinite) == (other.finite, other.nonfinite)
+        assert one.norm == pytest.approx(other.norm, rel=1e-12, abs=0)
+        assert one.cosines == pytest.approx(other.cosines, rel=0, abs=1e-12)
+
+
+def test_components_give_the_same_bits_again() -> None:
+    """A repeated reduction on a device must be equal, not only close."""
+    grads = [torch.randn(3 * MEBI, dtype=torch.float64, device="cuda") for _ in range(3)]
+    assert components_of(*grads) == components_of(*grads)
+
+
+@pytest.mark.parametrize("layers", [1, 5])
+def test_components_are_waited_for_once(layers: int) -> None:
+    """However many parameters and components there are: one wait beside that for the gradient."""
+    net, losses = terms(layers)
+    source = objective(net, losses)
+    evaluation = source.value_and_grad()
+    found = gradient_stats(evaluation, source.point, top=20)
+    assert len(found.components) == layers + 1
+    assert waits(lambda: component_stats(evaluation.components)) == 1
+    assert waits(lambda: gradient_stats(evaluation, source.point, top=20)) == 2
+
+
+def test_a_measurement_waits_no_more_for_a_larger_loss() -> None:
+    """The waits of a whole measurement must not grow with parameters or components."""
+    sources = [objective(*terms(layers)) for layers in (1, 5)]
+    measure(sources[0])  # the trial of the device comes first
+    few, many = (waits(partial(measure, source)) for source in sources)
+    assert few == many
+    assert few >= 5  # values, gradient, components, values beside the largest elements, point
+
+
+def terms(layers: int) -> tuple[nn.Module, Callable[[], dict[str, torch.Tensor]]]:
+    """Return a model on the device, and a loss of one component more than it has layers."""
+    torch.manual_seed(0)
+    parts = [nn.Linear(80, 80) for _ in range(layers)]
+    net = nn.Sequential(*parts).cuda()
+    inputs = torch.randn(32, 80, device="cuda")
+
+    def losses() -> dict[str, torch.Tensor]:
+        weights = {f"size {i}": part.weight.square().sum() for i, part in enumerate(parts)}
+        return {"fit": net(inputs).square().mean(), **weights}
+
+    return net, losses
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_little_is_held_beside_components(dtype: torch.dtype) -> None:
+    """What the documentation says of memory on the device must hold for components as well."""
+    grads = [torch.ones(1024, 8192, dtype=dtype, device="cuda").T for _ in range(3)]
+    components_of(*grads)
+    assert peak(lambda: components_of(*grads)) <= 36 * MEBI
 
 
 def waits(action: Callable[[], object]) -> int:

@@ -36,6 +36,22 @@ def test_the_point_alone_costs_one_gradient() -> None:
     assert (found.samples, found.directional, found.shadow, found.notes) == ((), (), None, ())
 
 
+def test_a_zero_beside_nan_is_not_level() -> None:
+    """A term whose gradient is zero at the point and not finite around it must have a slope."""
+
+    def value_and_grad(point: Arrays) -> tuple[Any, Any]:
+        w = point["w"]
+        steep = np.where(w == 0.0, 0.0, np.nan)
+        return {"a": 0.0, "b": 0.0, "c": 1.0}, {
+            "a": {"w": steep},
+            "b": {"w": 0.0 * w},
+            "c": {"w": np.ones_like(w)},
+        }
+
+    found = measure(of(value_and_grad, {"w": [0.0, 0.0]}), Plan(perturbation=Perturbation()))
+    assert found.flat == ("b",)
+
+
 def test_what_describes_the_objective_is_kept() -> None:
     """Name, backend, device, sense, seed, facts, structure and packages must be the objective's."""
     objective = dataclasses.replace(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_gradcheck.point import NumpyView
 from pytest_gradcheck.records import ArrayView, ComponentEvaluation, ComponentStats
+from pytest_gradcheck.stats import kernels
 from pytest_gradcheck.stats.components import component_stats
 from tests.objectives import SparseView
 
@@ -113,6 +114,26 @@ def test_a_component_that_is_not_finite_says_where() -> None:
     assert (found["a"].finite, found["a"].nonfinite, found["a"].norm) == (False, ("u", "v"), 5.0)
     assert found["a"].cosines[1] == pytest.approx(0.6)
     assert found["b"].finite
+
+
+def test_the_smallest_number_has_a_norm() -> None:
+    """A gradient of a single subnormal element must not count as none."""
+    found = stats(a=term({"u": [5e-324, 0.0]}), b=term({"u": [0.0, 1.0]}))
+    assert (found["a"].norm, found["a"].cosines) == (5e-324, (1.0, 0.0))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_nan_that_signals_is_like_any_other(
+    compiled: bool,  # noqa: FBT001 - a table
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bits of NaN that warn when they are converted must say nothing but where they are."""
+    monkeypatch.setattr(kernels, "compiled", kernels.compiled if compiled else None)
+    half = np.array([0x7D01, 0x3C00], dtype=np.uint16).view(np.float16)
+    single = np.array([0x3F800000, 0x7F800001], dtype=np.uint32).view(np.float32)
+    found = stats(a=term({"u": half}), b=term({"u": single}), c=term({"u": [1.0, 1.0]}))
+    assert [c.norm for c in found.values()] == [1.0, 1.0, pytest.approx(math.sqrt(2))]
+    assert [c.nonfinite for c in found.values()] == [("u",), ("u",), ()]
 
 
 def test_a_value_that_is_not_finite_makes_the_component_so() -> None:

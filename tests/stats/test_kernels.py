@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations_with_replacement
@@ -232,3 +233,17 @@ def test_inner_products_of_arrays_that_do_not_fit_are_refused() -> None:
     with pytest.raises(TypeError, match="flat array of float32 or float64"):
         kernels.compiled.products((two, np.ones((2, 1))), (1.0, 1.0), sums)
     assert not sums.any()
+
+
+def test_none_is_handed_over_as_a_reference_of_its_own() -> None:
+    """Loops built for a later Python must not use up the references to None of Python 3.11."""
+    values, sums = np.array([1.0, math.inf]), np.zeros(kernels.TRACKS)
+    actions: list[Callable[[], object]] = [
+        lambda: kernels.compiled.products((values,), (1.0,), sums),
+        lambda: kernels.compiled.reduce(values, 2),  # None, as not all are finite
+    ]
+    before = sys.getrefcount(None)
+    found = [action() for action in actions for _ in range(500)]
+    assert found == [None] * 1000
+    del found
+    assert abs(sys.getrefcount(None) - before) < 100

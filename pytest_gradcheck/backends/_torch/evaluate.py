@@ -185,12 +185,13 @@ class Evaluator:
         }
         if components and len(terms.components) == 1:
             found = dict.fromkeys(terms.components, grads)
+        value, values = terms.numbers()
         return Evaluation(
-            value=float(terms.total.detach()),
+            value=value,
             grads=grads,
             components={
-                name: ComponentEvaluation(value=float(term.detach()), grads=found.get(name, {}))
-                for name, term in terms.components.items()
+                name: ComponentEvaluation(value=number, grads=found.get(name, {}))
+                for name, number in values.items()
             },
             policy=policy,
         )

@@ -99,13 +99,11 @@ class Joint:
                 found = views(grads, wide=wide)
             else:
                 found = backward(term if share == 1.0 else share * term, source, mine)
+        value, values = terms.numbers()
         return Evaluation(
-            value=float(terms.total.detach()),
+            value=value,
             grads=found,
-            components={
-                key: ComponentEvaluation(value=float(part.detach()))
-                for key, part in terms.components.items()
-            },
+            components={key: ComponentEvaluation(value=part) for key, part in values.items()},
             policy=policy_of(source, terms.total),
         )
 

@@ -11,17 +11,19 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
+from pytest_gradcheck.backends._torch.views import is_here
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 from pytest_gradcheck.weighing import weights
 
 __all__ = ["Terms", "check_callable", "terms_of"]
 
 _CAUSES = "torch.no_grad() or inference_mode() around it, .detach(), .item() or .numpy() on the way"
+_COPIED = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,11 @@ class Terms:
 
     total: torch.Tensor
     components: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    def numbers(self) -> tuple[float, dict[str, float]]:
+        """Return the value of the loss, and those of its components by name."""
+        total, *values = _numbers([self.total, *self.components.values()])
+        return total, dict(zip(self.components, values, strict=True))
 
 
 def check_callable(loss: object, label: str, data: object = None) -> Callable[[], object]:
@@ -162,6 +169,18 @@ def _scalar(value: object, what: str) -> torch.Tensor:
         msg = f"{what} has dtype {value.dtype}, which carries no gradient; compute it in floats"
         raise UsageError(msg)
     return value.reshape(())
+
+
+def _numbers(scalars: Sequence[torch.Tensor]) -> list[float]:
+    """Return scalars as numbers, those on one accelerator by a single copy: each waits for it."""
+    scalars = [scalar.detach().resolve_neg() for scalar in scalars]
+    plain = all(type(s) is torch.Tensor and s.dtype in _COPIED for s in scalars)
+    alike = len({scalar.device for scalar in scalars}) == 1 < len(scalars)
+    if not (plain and alike) or is_here(scalars[0]):
+        return [float(scalar) for scalar in scalars]
+    from pytest_gradcheck.backends._torch.device.crossing import brought
+
+    return [float(number) for number in brought(scalars)]
 
 
 def _described(value: object) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "SparseView",
     "TensorView",
     "crossed",
+    "is_here",
     "pieces",
     "real_shape",
     "to_numpy",
@@ -69,7 +70,7 @@ class TensorView:
     @property
     def dtype(self) -> str:
         """Name of the element type."""
-        return _dtype_name(self.tensor)
+        return _name_of(self.tensor.dtype)
 
     @property
     def size(self) -> int:
@@ -91,8 +92,8 @@ class TensorView:
     @property
     def afar(self) -> Place | None:
         """Where the tensor is reduced, ``None`` where that is here."""
-        if ("cpu" if self.tensor.is_cpu else self.tensor.device.type) in _HERE:
-            return None  # the first is told sooner
+        if is_here(self.tensor):
+            return None
         from pytest_gradcheck.backends._torch.device import place_of
 
         return place_of(self.tensor)
@@ -144,7 +145,7 @@ class SparseView:
     @property
     def dtype(self) -> str:
         """Name of the element type."""
-        return _dtype_name(self.tensor)
+        return _name_of(self.tensor.dtype)
 
     @property
     def size(self) -> int:
@@ -172,14 +173,14 @@ def real_shape(tensor: torch.Tensor) -> tuple[int, ...]:
     return (*tensor.shape, 2) if tensor.is_complex() else tuple(tensor.shape)
 
 
-def _dtype_name(tensor: torch.Tensor) -> str:
-    """Return the name of the element type: ``bfloat16``."""
-    return _name_of(tensor.dtype)
+def is_here(tensor: torch.Tensor) -> bool:
+    """Whether a tensor lies here, or has no values."""
+    return ("cpu" if tensor.is_cpu else tensor.device.type) in _HERE  # the first is told sooner
 
 
 @cache
 def _name_of(dtype: torch.dtype) -> str:
-    """Return the name of an element type."""
+    """Return the name of an element type: ``bfloat16``."""
     return str(dtype).removeprefix("torch.")
 
 

@@ -1,15 +1,17 @@
 """Reduce tensors on the device they lie on, and bring over what is left in one copy.
 
 Tensors of up to 4,093 elements come over as they are, together: reducing them here costs less than
-starting kernels for them there. Larger ones are reduced there by `fold`.
+starting kernels for them there. Larger ones are reduced there by `fold`. Tensors that are to be
+multiplied with each other share a few kernels whatever their sizes are (`tables`, `products`).
 
 Requirements:
-    The device is waited for once for each call of `gather`: by the copy. A gradient with NaN or Inf
-    takes a second one, which says where they are; more than 16 MB of small tensors take one for
-    each 16 MB.
+    The device is waited for once for each call: by the copy. A gradient with NaN or Inf takes a
+    second one, which says where they are; more than 16 MB of small tensors take one for each 16 MB.
     Beside the tensors and what is brought over, at most 40 MB are held there, or 54 MB where a
     large tensor is not contiguous, and nothing afterwards. What is brought over of large tensors is
-    some 800 bytes for each, and 30 for every 4,093 elements. The trial (`samples`) holds 80 MB.
+    some 800 bytes for each, and 30 for every 4,093 elements. To multiply tensors takes 34 MB, and
+    what is brought over of them is 8 bytes for each pair and every 4,096 elements, or less. A trial
+    (`samples`) holds 80 MB.
     Anything unusual (sparse, conjugated, of a class of its own) is left to the CPU, and so is all
     on a device without float64 (``mps``), without a word.
 """
@@ -26,15 +28,18 @@ import torch
 from pytest_gradcheck.backends._torch.device import crossing
 from pytest_gradcheck.backends._torch.device.fold import MOST, Tools
 from pytest_gradcheck.backends._torch.device.found import Odd, located, read, reduced
+from pytest_gradcheck.backends._torch.device.products import multiplied
+from pytest_gradcheck.backends._torch.device.products import read as multiplications
 from pytest_gradcheck.backends._torch.device.project import Projector
 from pytest_gradcheck.backends._torch.device.rows import Group, groups
+from pytest_gradcheck.backends._torch.device.tables import batches
 from pytest_gradcheck.records import Gathered
 from pytest_gradcheck.stats.signs import LANES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_gradcheck.records import ArrayView, Sums
+    from pytest_gradcheck.records import ArrayView, Products, Sums
 
 __all__ = ["TorchPlace", "place_of"]
 
@@ -91,6 +96,17 @@ class TorchPlace:
         for portion in others:
             flat |= zip(portion, crossing.brought(list(portion.values())), strict=True)
         return Gathered(sums=located(sums, odd), flat=flat, top=largest)
+
+    @torch.no_grad()
+    def products(self, groups: Sequence[Sequence[Any]]) -> list[Products]:
+        """Return what the tensors of each group are to each other, those of `TensorView`."""
+        tensors = {n: [_real(view.tensor) for view in group] for n, group in enumerate(groups)}
+        laid = list(batches(tensors))
+        numbers = [multiplied(batch.table(), wide=batch.wide) for batch in laid]
+        came = iter(crossing.brought([*chain(*numbers)]))
+        found = zip(laid, (list(islice(came, len(own))) for own in numbers), strict=True)
+        done = multiplications(found)
+        return [done[n] for n in range(len(groups))]
 
     @torch.no_grad()
     def read(self, wanted: Sequence[tuple[Any, tuple[int, ...]]]) -> list[float]:

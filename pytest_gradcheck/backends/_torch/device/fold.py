@@ -8,7 +8,6 @@ and leaves their number in the low bits of its pattern.
 
 Requirements:
     Nothing here waits for the device: all that follows from values stays there as a tensor.
-    Powers of two are put together from their bits: ``ldexp`` and ``pow`` are inexact on CUDA.
     No sum leaves 64 bits. Steps are below ``2**50`` and squares at most ``2**46``; 264 rows of them
     add up to less than ``2**59`` in a lane, and eight times as many to less than ``2**62``, after
     which lanes are cut into halves. Halves of `MOST` elements stay below ``2**43``, and sums of all
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from pytest_gradcheck.backends._torch.device.powers import exponents_of, power, scales_of
 from pytest_gradcheck.backends._torch.device.rows import ROWS_AT_ONCE
 from pytest_gradcheck.backends._torch.device.signs import Signs
 from pytest_gradcheck.stats.fold import SQUARE_BITS, STEP_BITS
@@ -45,8 +45,6 @@ _PATTERNS = {  # integers of the same width, and the pattern of infinity
 }
 _MAGIC = 1.5 * 2.0**52
 _SETTLED = 8  # matrices whose lanes add up within 64 bits
-_TINY = 2.0**-900
-_RAISED = 200  # of an exponent: lifts the smallest number of float64 to where all bits count
 
 
 class Tools:
@@ -207,19 +205,8 @@ def _scales(peaks: torch.Tensor, dtype: torch.dtype) -> list[torch.Tensor]:
     What they are for a peak of zero is of no importance.
     """
     if dtype is not torch.float64:
-        return [_power(1022 - (peaks.view(torch.int64) >> 52))]
-    # In two factors, as a single one may be beyond float64; what the first one rounds is too small
-    # to count. Below its normal numbers not all bits of a pattern are an exponent's.
-    tiny = peaks < _TINY
-    raised = torch.where(tiny, peaks * 2.0**_RAISED, peaks)
-    exponents = (raised.view(torch.int64) >> 52) - 1022 - _RAISED * tiny.to(torch.int64)
-    half = exponents >> 1
-    return [_power(half - exponents), _power(-half)]
-
-
-def _power(exponents: torch.Tensor) -> torch.Tensor:
-    """Return powers of two from -1022 to 1023."""
-    return ((exponents + 1023) << 52).view(torch.float64)
+        return [power(1022 - (peaks.view(torch.int64) >> 52))]
+    return scales_of(exponents_of(peaks))
 
 
 def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
