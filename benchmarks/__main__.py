@@ -19,7 +19,7 @@ RUNS: dict[str, tuple[str, ...]] = {  # arguments that make it quick
     "shadow": ("--pairs", "3", "--model", "GP, float32"),
     "streaming": ("--rounds", "1"),
     "watch_overhead": ("--rounds", "3", "--steps", "5"),
-    "series_noise": ("--steps", "6", "--seeds", "1", "--draws", "1"),
+    "series_noise": ("--steps", "6", "--ways", "1"),
     "distribution": (
         "--runs",
         "20",

@@ -184,6 +184,7 @@ def _series(verdict: SeriesVerdict) -> SeriesBaseline:
             line,
             head_allowance=old[name].head_allowance,
             mean_allowance=old[name].mean_allowance,
+            tail_allowance=old[name].tail_allowance,
         )
         if name in old
         else line

@@ -68,7 +68,10 @@ def _run(item: Item, series: SeriesBaseline) -> list[str]:
 def _metrics(series: SeriesBaseline) -> None:
     """Print a row for each metric of a training run."""
     table(
-        ["metric", "first step", "mean", "last steps", "allowed at first", "allowed in the mean"],
+        [
+            *("metric", "first step", "mean", "last steps"),
+            *("allowed at first", "allowed in the mean", "allowed late"),
+        ],
         (
             [
                 name,
@@ -77,6 +80,7 @@ def _metrics(series: SeriesBaseline) -> None:
                 number(kept.tail, 6),
                 number(kept.head_allowance, 2),
                 number(kept.mean_allowance, 2),
+                number(kept.late_allowance, 2),
             ]
             for name, kept in series.metrics.items()
         ),

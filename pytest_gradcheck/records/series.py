@@ -118,7 +118,10 @@ class MetricBaseline:
         mean: over all steps.
         tail: mean of the last steps.
         head_allowance: largest difference that noise explains at the first step; doubled per step.
-        mean_allowance: largest difference of ``mean`` and of ``tail`` that noise explains.
+        mean_allowance: largest difference of ``mean`` that noise explains.
+        tail_allowance: the same of ``tail``; ``None`` in older baselines, where that of ``mean``
+            holds for both.
+        seen: at how many steps; ``None`` in older baselines, where it is not compared.
     """
 
     head: tuple[float, ...]
@@ -126,6 +129,13 @@ class MetricBaseline:
     tail: float
     head_allowance: float
     mean_allowance: float
+    tail_allowance: float | None = None
+    seen: int | None = None
+
+    @property
+    def late_allowance(self) -> float:
+        """Largest difference of ``tail`` that noise explains."""
+        return self.mean_allowance if self.tail_allowance is None else self.tail_allowance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ __all__ = ["KIND", "series_data", "series_of", "series_text", "split_series"]
 KIND = "series"
 """What the ``kind`` of such an entry is; a gradient's entry has none."""
 
+_LATER = ("tail_allowance", "seen")  # absent from lines that were written before there were any
+
 
 def split_series(data: dict[str, Any]) -> dict[str, Any]:
     """Take the entries that keep training runs out of a file's data, and return them."""
@@ -45,6 +47,10 @@ def series_data(baseline: SeriesBaseline) -> dict[str, Any]:
     metrics = {name: _rounded(name, line) for name, line in baseline.metrics.items()}
     data = to_json(dataclasses.replace(baseline, metrics=metrics, packages={}))
     del data["packages"]  # the file's header has them
+    for line in data["metrics"].values():
+        for name in _LATER:
+            if line[name] is None:
+                del line[name]
     return {"kind": KIND, **data}
 
 
@@ -80,7 +86,10 @@ def series_text(key: str, data: Mapping[str, Any]) -> str:
 
 def _rounded(name: str, line: MetricBaseline) -> MetricBaseline:
     """Return the numbers of a metric as they are stored."""
+    late = line.tail_allowance
     numbers = (*line.head, line.mean, line.tail, line.head_allowance, line.mean_allowance)
+    if late is not None:
+        numbers = (*numbers, late)
     if not all(map(math.isfinite, numbers)):
         msg = f"the metric {name!r} is NaN or Inf"
         raise UsageError(msg)
@@ -90,6 +99,8 @@ def _rounded(name: str, line: MetricBaseline) -> MetricBaseline:
         tail=_digits(line.tail, 6),
         head_allowance=_digits(line.head_allowance, 3),
         mean_allowance=_digits(line.mean_allowance, 3),
+        tail_allowance=None if late is None else _digits(late, 3),
+        seen=line.seen,
     )
 
 

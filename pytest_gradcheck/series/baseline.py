@@ -3,8 +3,9 @@
 Requirements:
     Training amplifies rounding: two runs with the same seeds on two machines agree in the first
     steps and part later. Therefore the first steps are compared one by one, with an allowance that
-    grows from step to step; of the rest only means are compared. What the loop sets itself
-    (learning rates, thresholds) is compared exactly.
+    grows from step to step; of the rest only means are compared, each with an allowance of its own,
+    and at how many steps a metric was seen. What the loop sets itself (learning rates, thresholds)
+    is compared exactly.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.records import CheckResult, Finding, MetricBaseline, SeriesBaseline
-from pytest_gradcheck.series.allowance import COUNTED, GROWTH, HEAD, allowances
+from pytest_gradcheck.series.allowance import COUNTED, HEAD, MISSED, allowances, parting
 from pytest_gradcheck.series.diagnose import diagnose_series
 from pytest_gradcheck.series.summary import summarise
 
@@ -97,7 +98,7 @@ def compare_kept(
             finding
             for name, line in now.metrics.items()
             for finding in _drift(
-                _Seen(name, [*enumerate(line.head)], line.mean, line.tail),
+                _Seen(name, [*enumerate(line.head)], line.mean, line.tail, line.seen),
                 was.metrics[name],
                 min_drift or 0.0,
             )
@@ -136,13 +137,15 @@ def _kept(metric: Metric, series: Series) -> MetricBaseline:
         nan = math.nan
         return MetricBaseline(head=(), mean=nan, tail=nan, head_allowance=nan, mean_allowance=nan)
     summary = summarise(metric)
-    first, mean = allowances(metric, series)
+    first, mean, tail = allowances(metric, series)
     return MetricBaseline(
         head=() if metric.key in COUNTED else metric.values[:HEAD],
         mean=summary.mean,
         tail=summary.tail_mean,
         head_allowance=first,
         mean_allowance=mean,
+        tail_allowance=tail,
+        seen=len(metric.values),
     )
 
 
@@ -154,6 +157,7 @@ class _Seen:
     head: Sequence[tuple[int, float]]  # step and value
     mean: float
     tail: float
+    seen: int | None = None
     over: str = ""  # so many steps
     last: str = ""  # so many of them
 
@@ -166,6 +170,7 @@ def _seen(metric: Metric) -> _Seen:
         [*zip(metric.steps, metric.values, strict=True)][:HEAD],
         summary.mean,
         summary.tail_mean,
+        summary.count,
         f" of {summary.count} steps",
         f"{summary.tail} ",
     )
@@ -189,17 +194,19 @@ def _structure(steps: int, names: Collection[str], baseline: SeriesBaseline) -> 
 
 
 def _drift(seen: _Seen, old: MetricBaseline, min_drift: float) -> Iterator[Finding]:
-    """Yield how a metric drifted, if it did: at the first step, else on the whole, else late."""
-    for i, ((step, value), was) in enumerate(zip(seen.head, old.head, strict=False)):
-        allowed = max(old.head_allowance * GROWTH**i, min_drift * abs(was))
+    """Yield how a metric drifted, if it did: at a first step, in number, on the whole, or late."""
+    for (step, value), was in zip(seen.head, old.head, strict=False):
+        allowed = max(old.head_allowance * parting(step), min_drift * abs(was))
         if not abs(value - was) <= allowed:
             yield _finding(seen.name, f"step {step}", was, value, allowed)
             return
-    for what, value, was in (
-        (f"mean{seen.over}", seen.mean, old.mean),
-        (f"mean of the last {seen.last}steps", seen.tail, old.tail),
+    number = (seen.seen, old.seen) if seen.seen is not None and old.seen is not None else (0, 0)
+    for what, value, was, allowance in (
+        ("steps seen", *number, max(2.0, MISSED * number[1])),
+        (f"mean{seen.over}", seen.mean, old.mean, old.mean_allowance),
+        (f"mean of the last {seen.last}steps", seen.tail, old.tail, old.late_allowance),
     ):
-        allowed = max(old.mean_allowance, min_drift * abs(was))
+        allowed = max(allowance, min_drift * abs(was))
         if not abs(value - was) <= allowed:
             yield _finding(seen.name, what, was, value, allowed)
             return

@@ -8,15 +8,12 @@ Requirements:
 
 from __future__ import annotations
 
-import gc
 import shlex
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pytest_gradcheck import store
 from pytest_gradcheck.checks.drift import recordable, refreshed, walked
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.records import (
@@ -31,11 +28,11 @@ from pytest_gradcheck.records import (
 from pytest_gradcheck.session.ledger import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable
 
     from pytest_gradcheck.session.settings import Mode
 
-__all__ = ["Address", "Decision", "Shelf", "of_kind", "settle"]
+__all__ = ["Address", "Decision", "of_kind", "settle"]
 
 
 Judged = TypeVar("Judged", Verdict, SeriesVerdict)
@@ -82,62 +79,6 @@ class Decision(Generic[Judged]):
     tolerated: Judged | None = None
 
 
-@dataclass(slots=True)
-class Shelf:
-    """Read baseline files, each once a run: only the end of the run changes them.
-
-    An entry is handed out and forgotten: ten thousand of them take more memory than the run. Who
-    asks again, a test that runs again, has its file read again.
-    """
-
-    _left: dict[Path, dict[str, Kept]] = field(default_factory=dict)
-    _keys: dict[Path, frozenset[str] | BaselineError] = field(default_factory=dict)
-
-    def find(self, address: Address) -> Kept | BaselineError | None:
-        """Return the entry at an address, ``None`` where there is none, or why nobody can tell."""
-        path, key = address.path, address.key
-        known = self._keys.get(path)
-        if isinstance(known, BaselineError):
-            return known
-        left = self._left.get(path, {})
-        if known is None or (key in known and key not in left):
-            found = self._read(path)
-            if isinstance(found, BaselineError):
-                return found
-            left = self._left[path] = found
-        return left.pop(key, None)
-
-    def keys(self, path: Path) -> Collection[str] | None:
-        """Return the keys of the entries in a file, ``None`` where nobody can tell."""
-        if path not in self._keys:
-            self._read(path)
-        known = self._keys[path]
-        return None if isinstance(known, BaselineError) else known
-
-    def _read(self, path: Path) -> dict[str, Kept] | BaselineError:
-        """Read a file, note its keys, and return its entries, or why it cannot be read."""
-        try:
-            with _uncollected():
-                found = dict(store.read(path).entries)
-        except BaselineError as error:
-            self._keys[path] = error
-            return error
-        self._keys[path] = frozenset(found)
-        return found
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let the garbage collector rest while the block makes much that is kept."""
-    active = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if active:
-            gc.enable()
-
-
 def of_kind(
     stored: Kept | BaselineError | None, kind: type[Kind], address: Address
 ) -> Kind | BaselineError | None:
@@ -166,7 +107,7 @@ def settle(  # noqa: PLR0911 - one for each thing that can become of a verdict
 
     Args:
         verdict: with the result of the drift check last, if there was a baseline.
-        stored: the baseline, as `Shelf.find` returned it.
+        stored: the baseline, as `pytest_gradcheck.session.shelf.Shelf.find` returned it.
         address: of the baseline.
         mode: of the run; not ``off``.
         min_drift: the smallest drift to report, as the user set it.

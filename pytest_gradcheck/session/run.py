@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_gradcheck.reporters.terminal import Tone
-    from pytest_gradcheck.session.baselines import Shelf
     from pytest_gradcheck.session.closing import Ending
     from pytest_gradcheck.session.settings import Settings
+    from pytest_gradcheck.session.shelf import Shelf
 
 __all__ = ["RUN", "Run"]
 
@@ -61,7 +61,7 @@ class Run:
     def shelf(self) -> Shelf:
         """The baselines."""
         if self._shelf is None:
-            from pytest_gradcheck.session.baselines import Shelf
+            from pytest_gradcheck.session.shelf import Shelf
 
             self._shelf = Shelf()
         return self._shelf

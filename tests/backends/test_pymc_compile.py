@@ -15,7 +15,7 @@ from pytensor.graph.op import Op
 
 from pytest_gradcheck import UsageError
 from pytest_gradcheck.backends import objective
-from pytest_gradcheck.backends._pymc import cache, terms
+from pytest_gradcheck.backends._pymc import cache, graph, terms
 from pytest_gradcheck.backends._pymc import mode as modes
 from pytest_gradcheck.errors import UsageTypeError
 from pytest_gradcheck.point import to_numpy
@@ -25,6 +25,8 @@ from tests.backends.pymc_gallery import GALLERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pytest_gradcheck.records import Evaluation
 
 
 @pytest.fixture
@@ -95,15 +97,72 @@ def test_a_model_that_differs_at_all_is_compiled(compiled: list[str], change: An
     assert compiled == ["headline", "headline"]
 
 
-def test_data_that_can_be_exchanged_are_never_shared(compiled: list[str]) -> None:
-    """Two models with data of their own must each see their own."""
+def test_models_of_equal_data_share_functions_and_no_data(compiled: list[str]) -> None:
+    """Two models with data of their own must each see their own, whichever is changed, and when."""
     one, other = models.data(), models.data()
-    before = objective(one).value()
-    with other:
-        pm.set_data({"y_values": np.zeros(3)})
-    assert objective(other).value() != before
-    assert objective(one).value() == before
+    first, second = objective(one), objective(other)
+    before = first.value_and_grad()
+    for model, target, still in ((other, second, first), (one, first, second)):
+        kept = still.value_and_grad()
+        with model:
+            pm.set_data({"y_values": np.arange(3.0)})
+        assert target.value() != before.value
+        assert same(still.value_and_grad(), kept)
+        pm.set_data({"y_values": np.ones(3)}, model=model)
+        assert same(target.value_and_grad(), before)
+    assert compiled == ["headline", "terms"]
+
+
+def test_data_that_differ_are_compiled_for(compiled: list[str]) -> None:
+    """Only equal data make equal models: how one is compiled may depend on their values."""
+    one, other = models.data(), models.data()
+    pm.set_data({"y_values": np.zeros(3)}, model=other)
+    assert objective(one).value() != objective(other).value()
     assert compiled == ["headline", "headline"]
+
+
+def test_what_is_drawn_is_never_shared(compiled: list[str]) -> None:
+    """A model with a generator of its own must keep it to itself."""
+    for _ in range(2):
+        objective(models.minibatch())
+    assert compiled == ["headline", "headline"]
+
+
+def test_a_fault_is_told_of_the_data_of_its_own_model() -> None:
+    """What explains a number that is not finite must come from the model that was asked."""
+    first, second = faulty(), faulty()
+    targets = [objective(model) for model in (first, second)]
+    for model, bad in ((first, -4.0), (second, -9.0)):
+        pm.set_data({"x": np.array([1.0, bad])}, model=model)
+    told = [target.origins() for target in (*targets, *targets) if target.origins is not None]
+    assert [[origin.operation for origin in one] for one in told] == 2 * [
+        ["sqrt(-4) = nan"],
+        ["sqrt(-9) = nan"],
+    ]
+
+
+def faulty() -> pm.Model:
+    """Make a model whose data may leave the domain of its potential."""
+    with pm.Model() as model:
+        x = pm.Data("x", np.array([1.0, 4.0]))
+        pm.Potential("pull", (pt.sqrt(x) * pm.Normal("a", 0, 1)).sum())
+    return model
+
+
+def test_terms_that_need_the_model_are_not_shared(
+    compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where terms are derived from the model once more, each model must be compiled for itself."""
+    monkeypatch.setattr(graph, "factors", lambda *_: [])
+    found = [objective(models.potential()).value_and_grad() for _ in range(2)]
+    assert same(*found)
+    assert compiled == ["headline", "terms", "headline", "terms"]
+
+
+def same(one: Evaluation, other: Evaluation) -> bool:
+    """Return whether two evaluations have the same values and terms."""
+    values = [[e.value, *(c.value for c in e.components.values())] for e in (one, other)]
+    return values[0] == values[1]
 
 
 def test_the_held_variables_are_those_of_each_model() -> None:

@@ -65,6 +65,8 @@ def baselines(draw: st.DrawFn) -> SeriesBaseline:
         tail=numbers(),
         head_allowance=numbers(),
         mean_allowance=numbers(),
+        tail_allowance=st.none() | numbers(),
+        seen=st.none() | st.integers(0, 99),
     )
     return SeriesBaseline(
         objective=draw(st.text()),
@@ -127,6 +129,20 @@ def test_six_digits_are_kept(baseline: SeriesBaseline) -> None:
         assert found.head == pytest.approx(line.head, rel=1e-5, abs=0)
         assert found.mean == pytest.approx(line.mean, rel=1e-5, abs=0)
         assert found.head_allowance == pytest.approx(line.head_allowance, rel=1e-2, abs=0)
+        assert found.late_allowance == pytest.approx(line.late_allowance, rel=1e-2, abs=0)
+        assert found.seen == line.seen
+
+
+def test_a_line_of_before_stays_as_it_is() -> None:
+    """What older files do not say must be read as unknown, and not be written into them."""
+    text = baseline_text({}, {KEY: kept(run())})
+    data = json.loads(text)
+    for line in data["entries"][KEY]["metrics"].values():
+        del line["tail_allowance"], line["seen"]
+    environment, entries = parse_baseline(json.dumps(data))
+    again = baseline_text(environment, entries)
+    assert json.loads(again) == data
+    assert again != text
 
 
 def test_gradients_and_runs_share_a_file() -> None:
@@ -159,6 +175,7 @@ def test_a_run_that_was_not_finite_is_not_kept() -> None:
         lambda entry: entry.pop("steps"),
         lambda entry: entry["metrics"]["loss"].update(mean="a lot"),
         lambda entry: entry["metrics"]["loss"].update(mean="inf"),
+        lambda entry: entry["metrics"]["loss"].update(tail_allowance="inf"),
         lambda entry: entry.update(speed=1),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_gradcheck.series.allowance import GROWTH, HEAD
+from pytest_gradcheck.series.allowance import GROWTH, HEAD, parting
 from pytest_gradcheck.series.baseline import compare_series, kept, refreshed
 from tests.runs import STEPS, falling, metric, run, with_values
 
@@ -38,6 +38,13 @@ def cause(series: Series) -> str:
 def scaled(values: tuple[float, ...], factor: float) -> tuple[float, ...]:
     """Return values times a factor."""
     return tuple(factor * value for value in values)
+
+
+def long(values: tuple[float, ...], precision: str = "float32") -> Series:
+    """Return a run of another length, of which only the loss is known."""
+    return run(
+        steps=len(values), metrics=(metric("loss", *values),), facts={"precision": precision}
+    )
 
 
 def test_a_run_is_its_own_baseline() -> None:
@@ -84,17 +91,143 @@ def test_late_drift_is_seen_in_the_means() -> None:
     late = (*NORM[:10], *scaled(NORM[10:], 1.5))
     found = drifted(with_values(run(), "norm", *late))
     assert list(found) == ["norm"]
-    assert found["norm"].startswith("mean of the last 10 steps")
+    assert found["norm"].startswith("mean of 20 steps")
     assert "parts later" in cause(with_values(run(), "norm", *late))
+
+
+CONVERGED = tuple(0.001 + 0.9**i for i in range(150))
+"""From 1 to a thousandth, without noise."""
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("late", [2.0, 1.5, 0.5])
+def test_a_small_tail_that_doubles_is_seen(precision: str, late: float) -> None:
+    """The last steps must be held against their own size, however far the run has come."""
+    base = long(CONVERGED, precision)
+    found = drifted(long((*CONVERGED[:-10], *scaled(CONVERGED[-10:], late)), precision), base)
+    assert list(found) == ["loss"]
+    assert found["loss"].startswith("mean of the last 10 steps: 0.001")
+
+
+@given(
+    st.lists(st.floats(-1, 1), min_size=150, max_size=150),
+    st.floats(0.85, 1.15),
+    st.integers(-25, 25),
+)
+def test_parted_runs_are_two_samples_of_one_loop(
+    noise: list[float], factor: float, ahead: int
+) -> None:
+    """A run that is ahead or behind, or has other noise of the same size, must be let pass."""
+    level = [math.exp(-max(i, 0) / 50) for i in range(-50, 250)]
+    base = long(tuple(level[i + 50] * (1 + 0.2 * (-1.0) ** i) for i in range(150)))
+    late = [
+        level[i + 50 + (ahead * i) // 150]
+        * (1 + 0.2 * (-1.0) ** i + 0.1 * one)
+        * factor ** (i / 149)
+        for i, one in enumerate(noise)
+    ]
+    assert not drifted(long((*base["loss"].values[:HEAD], *late[HEAD:])), base)
+
+
+@pytest.mark.parametrize(("precision", "seen"), [("float64", True), ("float32", False)])
+def test_runs_need_time_to_part(precision: str, seen: bool) -> None:  # noqa: FBT001 - a table
+    """A hundredth more from the sixth step on must be seen where rounding needs longer for it."""
+    base = run(facts={"precision": precision})
+    other = with_values(base, "norm", *NORM[:HEAD], *scaled(NORM[HEAD:], 1.01))
+    assert bool(drifted(other, base)) == seen
+
+
+def test_a_tail_of_nothing_has_no_size() -> None:
+    """A hinge that was at rest in the last steps must be free to move a little in other runs."""
+    rest = (*(1.0,) * 75, *(0.0,) * 75)
+    base = long(rest)
+    assert not drifted(long((*rest[:-3], 0.1, 0.0, 0.0)), base)
+    assert drifted(long((*rest[:-10], *(1.0,) * 10)), base)
+
+
+def test_a_cadence_is_not_taken_for_first_steps() -> None:
+    """What is seen at every tenth step must be allowed what its steps are, not their number."""
+    probe = replace(metric("policy.entropy", *(1.0,) * 5), steps=(0, 10, 20, 30, 40))
+    assert not drifted(
+        with_values(run(probe), "policy.entropy", 1.0, 1.01, 1.05, 1.05, 1.05), run(probe)
+    )
+    assert drifted(with_values(run(probe), "policy.entropy", 1.01, 1.0, 1.0, 1.0, 1.0), run(probe))
+
+
+def test_the_allowance_of_a_step_never_overflows() -> None:
+    """Steps of a long run must all have an allowance, and later ones no smaller one."""
+    found = [parting(step) for step in (0, 1, 4, 5, 100, 10_000, 10**9)]
+    assert found[:2] == [1.0, GROWTH]
+    assert found == sorted(found)
+    assert math.isfinite(found[-1])
+
+
+@pytest.mark.parametrize(("count", "fails"), [(20, False), (16, False), (15, True), (5, True)])
+def test_clipping_that_stops_is_seen(count: int, fails: bool) -> None:  # noqa: FBT001 - a table
+    """A metric that other runs have at many more steps must be told, with both numbers."""
+    base = run()
+    gone = replace(
+        base,
+        metrics=tuple(
+            replace(one, steps=one.steps[:count], values=one.values[:count])
+            if one.name == "clip_threshold"
+            else one
+            for one in base.metrics
+        ),
+    )
+    found = drifted(gone, base)
+    assert list(found) == ["clip_threshold"] * fails
+    if fails:
+        assert (
+            found["clip_threshold"] == f"steps seen: 20 -> {count}, change {20 - count}, allowed 4"
+        )
+
+
+def test_baselines_of_before_hold() -> None:
+    """A line without an allowance of its last steps must be judged by that of the mean."""
+    new = kept(run())
+    old = replace(
+        new,
+        metrics={
+            name: replace(line, mean_allowance=10.0, tail_allowance=None, seen=None)
+            for name, line in new.metrics.items()
+        },
+    )
+    late = with_values(run(), "norm", *NORM[:10], *scaled(NORM[10:], 3.0))
+    assert compare_series(late, new).outcome == "failed"
+    assert compare_series(late, old).outcome == "passed"
+
+
+def test_inputs_that_stay_the_same_do_not_part() -> None:
+    """Where every step is fed the same, another input late must be seen, if it moves little."""
+    base = run(facts={"precision": "bfloat16"})
+    assert not drifted(with_values(base, "input.max", *(3.0,) * 10, *(3.05,) * 10), base)
+    assert drifted(with_values(base, "input.max", *(3.0,) * 10, *(3.2,) * 10), base)
+
+
+def test_centred_inputs_have_no_mean_of_their_own() -> None:
+    """The mean of standardised inputs is rounding, and must be free to be other rounding."""
+    base = run(metric("input.mean", *(-6.5e-8,) * STEPS, group="scale"))
+    assert not drifted(with_values(base, "input.mean", *(3e-8,) * STEPS), base)
+    assert drifted(with_values(base, "input.mean", *(0.01,) * STEPS), base)
 
 
 def test_a_run_that_varies_is_allowed_to() -> None:
     """The allowance of means must grow with the scatter of the recorded run."""
-    noisy = metric("norm", *(1.0 + (-1.0) ** i * 0.9 for i in range(STEPS)))
-    moved = tuple(v + 0.2 * (i >= HEAD) for i, v in enumerate(noisy.values))
-    assert not drifted(with_values(run(noisy), "norm", *moved), run(noisy))
-    level = metric("norm", *(1.0,) * STEPS)
-    assert drifted(with_values(run(level), "norm", *(1.0,) * HEAD, *(1.2,) * 15), run(level))
+    coarse = {"precision": "bfloat16"}  # in which runs part at once
+    noisy = run(metric("norm", *(1.0 + (-1.0) ** i * 0.9 for i in range(STEPS))), facts=coarse)
+    moved = tuple(v + 0.2 * (i >= HEAD) for i, v in enumerate(noisy["norm"].values))
+    assert not drifted(with_values(noisy, "norm", *moved), noisy)
+    level = run(metric("norm", *(1.0,) * STEPS), facts=coarse)
+    assert drifted(with_values(level, "norm", *(1.0,) * HEAD, *(1.2,) * 15), level)
+
+
+@pytest.mark.parametrize(("precision", "fails"), [("float32", True), ("bfloat16", False)])
+def test_steps_that_flip_late(precision: str, fails: bool) -> None:  # noqa: FBT001 - a table
+    """Four of the last ten steps clipped must pass where the runs have parted, and only there."""
+    base = run(facts={"precision": precision})
+    four = (1.0, *(0.0,) * 9, *(1.0,) * 4, *(0.0,) * 6)
+    assert bool(drifted(with_values(base, "clipped", *four), base)) == fails
 
 
 @pytest.mark.parametrize("key", ["lr", "clip_threshold"])

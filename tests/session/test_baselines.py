@@ -11,7 +11,8 @@ from pytest_gradcheck.checks.drift import recordable
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.serialize import unstorable
-from pytest_gradcheck.session.baselines import Address, Decision, Shelf, settle
+from pytest_gradcheck.session.baselines import Address, Decision, settle
+from pytest_gradcheck.session.shelf import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path

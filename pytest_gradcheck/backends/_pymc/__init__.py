@@ -23,11 +23,11 @@ import pytensor
 
 from pytest_gradcheck.backends import select
 from pytest_gradcheck.backends._pymc import structure as described
-from pytest_gradcheck.backends._pymc.cache import program
+from pytest_gradcheck.backends._pymc.cache import Compiled, compiled
 from pytest_gradcheck.backends._pymc.mode import scope
 from pytest_gradcheck.backends._pymc.origins import origins
 from pytest_gradcheck.backends._pymc.places import Places
-from pytest_gradcheck.backends._pymc.program import Program, flat, frozen
+from pytest_gradcheck.backends._pymc.program import flat, frozen
 from pytest_gradcheck.backends._pymc.seeding import seeded
 from pytest_gradcheck.backends._pymc.starts import points
 from pytest_gradcheck.backends.stream import numpy_stream
@@ -96,8 +96,8 @@ def objective(
     with _context("computing the initial point", label), scope("fast"), seeded([], seed), model:
         start = {key: frozen(v) for key, v in model.initial_point(random_seed=seed).items()}
     with _context("compiling the log-density", label):
-        compiled = program(model, start, wrt=names, mode=mode, seed=seed)
-    density = _Density(label, model, start, compiled, seed=seed)
+        found = compiled(model, start, wrt=names, mode=mode, seed=seed)
+    density = _Density(label, model, start, found, seed=seed)
     return Objective(
         name=label,
         backend="pymc",
@@ -114,7 +114,7 @@ def objective(
         separate_terms=True,
         named=partial(points, model, names),
         min_scale=1.0,
-        facts=described.facts(model, start, compiled),
+        facts=described.facts(model, start, found.program),
         structure=described.structure(model),
         packages={"pymc": pymc.__version__, "pytensor": pytensor.__version__},
     )
@@ -153,14 +153,15 @@ class _Density:
         label: str,
         model: pymc.Model,
         start: Point,
-        compiled: Program,
+        found: Compiled,
         *,
         seed: int,
     ) -> None:
         self.label = label
         self.model = model
         self.start = start
-        self.compiled = compiled
+        self.compiled = found.program
+        self.data = found.data
         self.seed = seed
 
     def value(self, point: Point | None = None, *, precision: Precision = "native") -> float:
@@ -181,7 +182,7 @@ class _Density:
         self._check(precision)
         seed = self.seed if seed is None else seed
         vector = flat(point or {}, self.start, self.compiled.names)
-        with _context("evaluating the log-density", self.label):
+        with _context("evaluating the log-density", self.label), self.compiled.seeing(self.data):
             value, grad = self.compiled.headline(vector, self.start, seed=seed)
             terms = (
                 self.compiled.terms(
@@ -212,7 +213,7 @@ class _Density:
         """Return where the numbers that are not finite at a point arose."""
         vector = flat(point or {}, self.start, self.compiled.names)
         values = {**self.start, **self.compiled.split(vector, self.start)}
-        with _context("tracing the log-density", self.label):
+        with _context("tracing the log-density", self.label), self.compiled.seeing(self.data):
             return origins(self.model, self.compiled, values, seed=self.seed)
 
     def coordinates(self, name: str, index: tuple[int, ...]) -> str:

@@ -20,7 +20,7 @@ from pytensor.scalar.basic import Add
 from pytensor.scan.op import Scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from pymc import Model
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NOT_IMPLEMENTED",
     "contents",
+    "data",
     "dependencies",
     "evaluated",
     "factors",
@@ -84,25 +85,14 @@ def contents(density: Variable) -> tuple[Any, ...] | None:
     """Return what a graph computes as a value to compare, ``None`` where that cannot be said.
 
     Equal contents compute equal values of equal inputs: operations, constants, and the names and
-    types of the inputs are in it. What a shared variable holds may change, so that no graph with
-    one can be said to equal another.
+    types of the inputs are in it, and what shared variables hold now. Of a generator that cannot be
+    said.
     """
     numbers: dict[Variable, int] = {}
     found: list[Any] = []
-    stack = [density]
-    while stack:
-        variable = stack[-1]
-        node = variable.owner
-        waiting = [] if node is None else [i for i in node.inputs if i not in numbers]
-        if waiting:
-            stack.extend(waiting)
-            continue
-        stack.pop()
-        if variable in numbers:
-            continue
-        if isinstance(variable, SharedVariable):
-            return None
+    for variable in _upwards(density):
         numbers[variable] = len(numbers)
+        node = variable.owner
         if node is None:
             found.append(_leaf(variable))
         else:
@@ -112,17 +102,40 @@ def contents(density: Variable) -> tuple[Any, ...] | None:
         hash(tuple(found))
     except TypeError:  # an Op, or a constant, that cannot be compared
         return None
-    return tuple(found)
+    return None if None in found else tuple(found)
 
 
-def _leaf(variable: Variable) -> tuple[Any, ...]:
-    """Return what an input or a constant is."""
-    if not isinstance(variable, Constant):
+def data(density: Variable) -> list[Variable]:
+    """Return the shared variables of a graph, in the same order for graphs of equal contents."""
+    return [variable for variable in _upwards(density) if isinstance(variable, SharedVariable)]
+
+
+def _upwards(variable: Variable) -> Iterator[Variable]:
+    """Yield all that a variable is computed from, inputs first, and itself last."""
+    done: set[Variable] = set()
+    stack = [variable]
+    while stack:
+        node = stack[-1].owner
+        waiting = [] if node is None else [i for i in node.inputs if i not in done]
+        if waiting:
+            stack.extend(waiting)
+            continue
+        current = stack.pop()
+        if current not in done:
+            done.add(current)
+            yield current
+
+
+def _leaf(variable: Variable) -> tuple[Any, ...] | None:
+    """Return what an input, a constant or a shared variable is, ``None`` where it may be drawn."""
+    shared = isinstance(variable, SharedVariable)
+    if not shared and not isinstance(variable, Constant):
         return (variable.name, variable.type)
-    data = variable.data
-    if isinstance(data, np.ndarray) and data.dtype != object:
-        return (variable.type, data.shape, hashlib.sha256(data.tobytes()).digest())
-    return (variable.type, data)
+    name = variable.name if shared else None
+    held = variable.get_value(borrow=True) if shared else variable.data
+    if isinstance(held, np.ndarray) and held.dtype != object:
+        return (name, variable.type, held.shape, hashlib.sha256(held.tobytes()).digest())
+    return None if shared else (variable.type, held)
 
 
 def dependencies(outputs: Iterable[Variable]) -> set[Variable]:

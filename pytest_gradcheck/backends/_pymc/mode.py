@@ -22,19 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytensor
 from pytensor.compile.mode import Mode, get_default_mode, get_mode, predefined_modes
-from pytensor.graph.rewriting.basic import WalkingGraphRewriter, node_rewriter
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.link.vm import VMLinker
-from pytensor.scalar.basic import Add, Mul
-from pytensor.tensor.elemwise import Elemwise
 
+from pytest_gradcheck.backends._pymc.elementwise import at_once
 from pytest_gradcheck.errors import UsageError, UsageTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from pytensor.graph.basic import Apply, Variable
-    from pytensor.graph.fg import FunctionGraph
 
 __all__ = [
     "MOST_SCANNED",
@@ -195,16 +190,4 @@ def _rewriting(linker: VMLinker, query: RewriteDatabaseQuery | None = None) -> M
     if query is None:
         query = RewriteDatabaseQuery(include=["fast_run", "py_only"], exclude=["fusion", "inplace"])
     found = Mode(linker, query)
-    split = WalkingGraphRewriter(node_rewriter([Elemwise])(_split), ignore_newtrees=True)
-    return found.register((split, _AFTER_EVERYTHING))
-
-
-def _split(fgraph: FunctionGraph, node: Apply) -> list[Variable] | None:  # noqa: ARG001 - asked for
-    """Split ``a + b + c`` in two calls of numpy: PyTensor 2 runs more than two in a Python loop."""
-    if not isinstance(node.op.scalar_op, Add | Mul) or len(node.inputs) <= 2:  # noqa: PLR2004
-        return None
-    pair = Elemwise(node.op.scalar_op)
-    result, *rest = node.inputs
-    for operand in rest:
-        result = pair(result, operand)
-    return [result]
+    return found.register((at_once(), _AFTER_EVERYTHING))

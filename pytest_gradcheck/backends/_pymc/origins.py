@@ -35,7 +35,7 @@ Bad = dict[str, NDArray[np.bool_]]
 MOST: Final = 3
 """The most origins that are reported of one point."""
 
-_TAPES: WeakKeyDictionary[Program, dict[bool, Tape]] = WeakKeyDictionary()
+_TAPES: WeakKeyDictionary[Model, dict[tuple[Program, bool], Tape]] = WeakKeyDictionary()
 
 
 def origins(model: Model, program: Program, point: Point, *, seed: int) -> tuple[Origin, ...]:
@@ -112,8 +112,8 @@ def _taped(
 
 
 def _tape(model: Model, program: Program, *, as_written: bool) -> Tape:
-    """Return a tape of the model, made when it is first asked for."""
-    tapes = _TAPES.setdefault(program, {})
-    if as_written not in tapes:
-        tapes[as_written] = Tape(model, wrt=program.names, held=program.held, as_written=as_written)
-    return tapes[as_written]
+    """Return a tape of the model itself, which sees its own data, made when first asked for."""
+    tapes, key = _TAPES.setdefault(model, {}), (program, as_written)
+    if key not in tapes:
+        tapes[key] = Tape(model, wrt=program.names, held=program.held, as_written=as_written)
+    return tapes[key]

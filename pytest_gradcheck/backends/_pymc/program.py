@@ -55,6 +55,7 @@ class Program:
         self.names = tuple(wrt)
         self.held = tuple(n for n in map(_name, model.continuous_value_vars) if n not in wrt)
         reached = graph.dependencies([density])
+        self.data = graph.data(density)
         self.rngs = pytensorf.find_rng_nodes([density])
         with scope("fast"):
             scanned = graph.scanned(reached)
@@ -63,6 +64,7 @@ class Program:
         self._terms: Terms | None = None
         self._inputs = list(_variables(model, (*self.names, *self.held)).values())
         self._scalars = graph.factors(density, len(graph.term_names(model)))
+        self.complete = bool(self._scalars)  # else the terms are derived from the model once more
         self._label = model.name or "model"
         with working(f"compiling the log-density of '{self._label}'"):
             self._compile(model, density, start, seed)
@@ -73,6 +75,21 @@ class Program:
             self._headline.set_extra_values(start)
             value, grad = self._headline(vector)
         return float(value), frozen(grad)
+
+    @contextmanager
+    def seeing(self, data: Sequence[Variable]) -> Iterator[None]:
+        """Evaluate with the data of another model, one for each of those compiled with."""
+        pairs = [
+            (own, other) for own, other in zip(self.data, data, strict=True) if own is not other
+        ]
+        before = [own.get_value(borrow=True, return_internal_type=True) for own, _ in pairs]
+        try:
+            for own, other in pairs:
+                own.set_value(other.get_value(borrow=True, return_internal_type=True), borrow=True)
+            yield
+        finally:
+            for (own, _), value in zip(pairs, before, strict=True):
+                own.set_value(value, borrow=True)
 
     def split(self, vector: NDArray[Any], start: Point) -> dict[str, NDArray[Any]]:
         """Return a flat point, or a flat gradient, by parameter."""
