@@ -13,13 +13,15 @@ from pytest_gradcheck.reporters.story import cause_of
 from pytest_gradcheck.wording import wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_gradcheck.reporters import Report, ReportEntry
 
 __all__ = ["TITLE", "Line", "Tone", "terminal_lines"]
 
 TITLE = "gradients"
+
+_EXPECTED = {"xfailed", "xpassed"}
 
 Tone = Literal["", "good", "care", "bad", "quiet"]
 
@@ -58,10 +60,18 @@ def terminal_lines(report: Report, *, width: int = 80, top: int = 20) -> list[Li
     lists: tuple[tuple[str, Sequence[str], Tone], ...] = (
         (
             "no baseline, record with --grad-baseline-update",
-            [_name(e) for e in entries if e.baseline == "missing"],
+            [_name(e) for e in entries if e.baseline == "missing" and not _hindrance(e)],
             "bad",
         ),
-        ("baseline unreadable", _reasons(entries, "unreadable"), "bad"),
+        (
+            "no baseline, and none to be had (drift=False does without one)",
+            [
+                f"{_name(e)}: {_hindrance(e)}"
+                for e in entries
+                if e.baseline == "missing" and _hindrance(e)
+            ],
+            "bad",
+        ),
         ("recorded", _reasons(entries, "recorded"), "good"),
         ("withheld, not recorded", _reasons(entries, "withheld"), "care"),
         ("unused, delete with --grad-baseline-prune", report.unused, "care"),
@@ -69,7 +79,10 @@ def terminal_lines(report: Report, *, width: int = 80, top: int = 20) -> list[Li
     )
     lines = [Line(_summary(report), "good" if report.passed else "bad")]
     lines += _listed("warnings", _warnings(entries), "care", top)
-    lines += _drifts([e for e in entries if e.drifted], top)
+    drifted = [e for e in entries if e.drifted]
+    lines += _shared("drifted", drifted, lambda e: cause_of(e) if e.verdict else "", top)
+    unreadable = [e for e in entries if e.baseline == "unreadable"]
+    lines += _shared("baseline unreadable", unreadable, lambda e: e.reason, top)
     for title, items, tone in lists:
         lines += _listed(title, items, tone, top)
     lines += [Line(note, "care") for note in report.notes]
@@ -83,11 +96,13 @@ def _summary(report: Report) -> str:
     return f"{', '.join(parts)}; {report.seconds:.2f} s of gradient work"
 
 
-def _drifts(entries: Sequence[ReportEntry], top: int) -> Iterator[Line]:
-    """Yield the calls that drifted, each with its probable cause or first finding, said once."""
-    groups = together(entries, lambda entry: cause_of(entry) if entry.verdict else "")
+def _shared(
+    title: str, entries: Sequence[ReportEntry], why: Callable[[ReportEntry], str], top: int
+) -> Iterator[Line]:
+    """Yield calls with the reason of each, said once; nothing where there are none."""
+    groups = together(entries, why)
     if groups:
-        yield Line("drifted:", "bad")
+        yield Line(f"{title}:", "bad")
     for cause, calls in groups[:top]:
         if len(calls) == 1:
             yield Line(f"  {_name(calls[0])}: {cause}" if cause else f"  {_name(calls[0])}")
@@ -102,6 +117,14 @@ def _drifts(entries: Sequence[ReportEntry], top: int) -> Iterator[Line]:
 def _name(entry: ReportEntry) -> str:
     """Return the name of a call."""
     return f"{entry.node_id}::{entry.name}" if entry.name else entry.node_id
+
+
+def _hindrance(entry: ReportEntry) -> str:
+    """Return why a call without a baseline would get none, empty where nothing stands against."""
+    others = [check for check in entry.failed if check != "drift"]
+    if others:
+        return f"{' and '.join(others)} failed"
+    return "the test is expected to fail" if entry.outcome in _EXPECTED else ""
 
 
 def _warnings(entries: Iterable[ReportEntry]) -> list[str]:

@@ -26,6 +26,8 @@ class Desk:
         calls: not yet reported.
         raised: the failure that the last call raised for drift or a missing baseline alone.
         finished: whether the test had come to its end before that.
+        passed: whether the test function came to its end.
+        unheard: what failed in threads that the test started, where pytest does not see it.
     """
 
     used: bool = False
@@ -34,6 +36,8 @@ class Desk:
     judged: int = 0
     raised: BaseException | None = None
     finished: bool = False
+    passed: bool = False
+    unheard: list[BaseException] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     _unnamed: int = 0
     _claimed: set[str] = field(default_factory=set)
@@ -82,7 +86,10 @@ def attach(
     desk = item.stash.get(DESK, None)
     if desk is None:
         return
-    idle = report.when == "call" and report.passed and not desk.used
+    if report.when == "call":
+        desk.passed = report.passed
+    # A fixture may still call it while it is torn down.
+    idle = report.when == "teardown" and desk.passed and not desk.used
     if desk.calls or idle:
         ended = _ended(item, desk, excinfo) if report.when == "call" else ""
         report.gradcheck = {  # type: ignore[attr-defined]

@@ -7,12 +7,13 @@ Requirements:
 
 from __future__ import annotations
 
+import threading
 import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_gradcheck.errors import GradientDriftWarning, GradientError
+from pytest_gradcheck.errors import GradientDriftWarning, GradientError, UsageError
 from pytest_gradcheck.session.desk import RUNNING, Desk, seat
 from pytest_gradcheck.session.frames import message_width, shorn
 from pytest_gradcheck.session.run import RUN, Run
@@ -59,6 +60,19 @@ class GradCheck(Studies):
         self._item = item
         self._run = run
         self._desk = desk
+        self._thread = threading.get_ident()
+
+    def __reduce__(self) -> str:
+        """Refuse to go to another process.
+
+        Raises:
+            UsageError: always; what is checked there could not reach the reports of the test.
+        """
+        msg = (
+            "the gradcheck fixture cannot go to another process: measure there, with "
+            "pytest_gradcheck.record_gradients, and hand what it returns to the fixture here"
+        )
+        raise UsageError(msg)
 
     def __call__(
         self,
@@ -84,7 +98,7 @@ class GradCheck(Studies):
         __tracebackhide__ = True
         from pytest_gradcheck.session.calling import check
 
-        self._desk.used = True
+        self._begin()
         try:
             decision = check(
                 self._item, self._run, self._desk, model=model, loss=loss, options=options
@@ -97,6 +111,8 @@ class GradCheck(Studies):
             failure = GradientError(self._story(decision.verdict))
             if {result.check for result in decision.verdict.failures} == {"drift"}:
                 self._desk.raised = failure
+            if threading.get_ident() != self._thread:
+                self._desk.unheard.append(failure)
             raise failure from None
         return decision.verdict
 
@@ -136,7 +152,7 @@ class GradCheck(Studies):
         __tracebackhide__ = True
         from pytest_gradcheck.session.series import Watching
 
-        self._desk.used = True
+        self._begin()
         options = {
             "model": model,
             "optimizer": optimizer,
@@ -175,7 +191,7 @@ class GradCheck(Studies):
         __tracebackhide__ = True
         from pytest_gradcheck.api import measure_gradients
 
-        self._desk.used = True
+        self._begin()
         try:
             return measure_gradients(model, loss, **options)
         except Exception as error:  # noqa: BLE001 - raised again, whatever it is

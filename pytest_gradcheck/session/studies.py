@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_gradcheck.errors import GradientError
+from pytest_gradcheck.errors import GradientError, UsageError
+from pytest_gradcheck.session.desk import DESK
 from pytest_gradcheck.session.frames import shorn
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Studies:
         __tracebackhide__ = True
         from pytest_gradcheck.studies import replicate_gradients
 
-        self._desk.used = True
+        self._begin()
         try:
             return replicate_gradients(model, loss, replicates, **options)
         except Exception as error:  # noqa: BLE001 - raised again, whatever it is
@@ -86,7 +87,7 @@ class Studies:
         from pytest_gradcheck.session.noting import note_comparison
         from pytest_gradcheck.studies import compare_gradients
 
-        self._desk.used = True
+        self._begin()
         try:
             found = compare_gradients(model, losses, replicates=replicates, level=level, **options)
             note_comparison(self._run, self._desk, found, where=self._where())
@@ -115,7 +116,7 @@ class Studies:
         from pytest_gradcheck.session.noting import note_sweep
         from pytest_gradcheck.studies import sweep_gradients
 
-        self._desk.used = True
+        self._begin()
         try:
             found = sweep_gradients(settings, build, replicates=replicates, **options)
             story = note_sweep(self._run, self._desk, found, where=self._where())
@@ -130,3 +131,14 @@ class Studies:
         from pytest_gradcheck.session.ending import call_line
 
         return call_line(sys._getframe(1), str(self._item.path))  # noqa: SLF001 - the only way there is
+
+    def _begin(self) -> None:
+        """Note that the fixture is called, if the test that it was made for still runs."""
+        __tracebackhide__ = True
+        if self._item.stash.get(DESK, None) is not self._desk:
+            msg = (
+                f"this gradcheck is the one of {self._item.name}, which has ended: what it checks "
+                "could not be reported or recorded; ask for the fixture in the test that calls it"
+            )
+            raise UsageError(msg)
+        self._desk.used = True

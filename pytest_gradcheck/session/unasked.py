@@ -74,6 +74,9 @@ def heed(item: pytest.Item) -> None:
             f"its block, 'with {NAME}.watch(...):'"
         )
         pytest.fail(text, pytrace=False)
+    if desk.unheard:
+        text = "failed in a thread of the test, whose exceptions pytest does not see:"
+        pytest.fail(f"{text}\n{desk.unheard[0]}", pytrace=False)
     text = _unheeded(own(item), desk)
     if text:
         pytest.fail(f"the {NAME} marker on {item.name} says {text}", pytrace=False)

@@ -148,6 +148,92 @@ def test_a_test_that_never_calls_the_fixture_is_noted(suite: Suite) -> None:
     assert "test_m.py::test_one asked for gradcheck and never called it" in suite.said(result)
 
 
+def test_a_call_while_a_fixture_is_torn_down_is_a_call(suite: Suite) -> None:
+    """What is checked after the test function must count as checked, and be recorded."""
+    suite.write(
+        "test_m",
+        """
+        @pytest.fixture
+        def late(gradcheck):
+            yield
+            gradcheck(W, value_and_grad=bowl())
+
+        def test_one(late): pass
+        """,
+    )
+    result = suite.update()
+    result.assert_outcomes(passed=1)
+    assert "1 checked, 1 recorded" in suite.said(result)
+    assert "never called it" not in suite.said(result)
+
+
+def test_a_fixture_whose_test_has_ended_checks_nothing(suite: Suite) -> None:
+    """A call that no test owns any more must fail: it would be neither reported nor recorded."""
+    suite.write(
+        "test_m",
+        """
+        kept = []
+
+        def test_one(gradcheck):
+            kept.append(gradcheck)
+            gradcheck(W, value_and_grad=bowl())
+
+        def test_two():
+            kept[0](W, value_and_grad=bowl(), name="late")
+        """,
+    )
+    result = suite.update()
+    result.assert_outcomes(passed=1, failed=1)
+    assert "this gradcheck is the one of test_one, which has ended" in suite.said(result)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_check_that_fails_in_another_thread_fails_the_test(suite: Suite) -> None:
+    """An exception in a thread does not reach pytest: the failure must get there otherwise."""
+    suite.write(
+        "test_m",
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        from threading import Thread
+
+        def checked(gradcheck, **limits):
+            gradcheck(W, value_and_grad=bowl(), drift=False, **limits)
+
+        def test_thread(gradcheck):
+            thread = Thread(target=checked, args=(gradcheck,), kwargs={"max_norm": 1.0})
+            thread.start()
+            thread.join()
+
+        def test_pool(gradcheck):
+            with ThreadPoolExecutor(2) as pool:
+                pool.submit(checked, gradcheck).result()
+        """,
+    )
+    result = suite.run()
+    result.assert_outcomes(passed=1, failed=1)
+    said = suite.said(result)
+    assert (
+        "failed in a thread of the test, whose exceptions pytest does not see: gradients of" in said
+    )
+    assert "norm [total] norm 3.77492, max_norm 1" in said
+
+
+def test_the_fixture_stays_in_its_process(suite: Suite) -> None:
+    """What another process checks could not be reported: handing the fixture over must fail."""
+    suite.write(
+        "test_m",
+        """
+        import pickle
+
+        def test_one(gradcheck):
+            pickle.dumps(gradcheck)
+        """,
+    )
+    result = suite.run()
+    result.assert_outcomes(failed=1)
+    assert "cannot go to another process: measure there, with" in suite.said(result)
+
+
 def test_a_run_without_gradients_says_nothing(suite: Suite) -> None:
     """The plugin must be silent where nobody uses it."""
     suite.write("test_m", "def test_one():\n    pass\n")

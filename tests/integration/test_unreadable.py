@@ -52,7 +52,9 @@ def test_only_the_tests_that_need_it_fail(broken: Suite) -> None:
     lines = [line for line in result.outlines if line.startswith("E ") and FILE in line]
     assert len(lines) == 2
     assert "--grad-baseline-update" in lines[0]
-    assert "baseline unreadable: test_m.py::test_one[1]" in broken.said(result)
+    said = broken.said(result)
+    assert "baseline unreadable: 2 calls: __gradients__/" in said
+    assert "record it anew test_m.py::test_one[1] test_m.py::test_one[2]" in said
     assert broken.baselines() == before
     assert broken.run("--grad-baseline=new").ret == 1
     assert broken.baselines() == before

@@ -51,10 +51,10 @@ def test_every_list_has_its_title_and_its_reasons() -> None:
         "  baseline, 1 recorded, 1 withheld, 1 unused, 1 pruned; 0.00 s of gradient work",
         "drifted:",
         "  test_a.py::test_drifted",
-        "no baseline, record with --grad-baseline-update:",
-        "  test_a.py::test_new::kl",
         "baseline unreadable:",
         "  test_a.py::test_bad: a.json is truncated",
+        "no baseline, record with --grad-baseline-update:",
+        "  test_a.py::test_new::kl",
         "recorded:",
         "  test_a.py::test_fine: sees drift of 1e-07",
         "withheld, not recorded:",
@@ -64,6 +64,35 @@ def test_every_list_has_its_title_and_its_reasons() -> None:
         "pruned:",
         "  __gradients__/test_a/test_older.json",
         "not pruned: -k was given",
+    ]
+
+
+def test_a_call_that_no_update_would_record_is_not_told_to_try() -> None:
+    """Where another check fails, or the test is to fail, the command would withhold the entry."""
+    report = Report(
+        entries=(
+            entry("test_new", baseline="missing", failed=("drift",)),
+            entry("test_nan", baseline="missing", failed=("finite", "norm", "drift")),
+            entry("test_todo", baseline="missing", failed=("drift",), outcome="xfailed"),
+        ),
+    )
+    assert said(report)[1:] == [
+        "no baseline, record with --grad-baseline-update:",
+        "  test_new",
+        "no baseline, and none to be had (drift=False does without one):",
+        "  test_nan: finite and norm failed",
+        "  test_todo: the test is expected to fail",
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_told_once() -> None:
+    """The tests of one module share their file: its fault must not be told for each of them."""
+    entries = [entry(f"test_{i}", baseline="unreadable", reason="a.json is cut") for i in (1, 2)]
+    assert said(Report(entries=tuple(entries)))[1:] == [
+        "baseline unreadable:",
+        "  2 calls: a.json is cut",
+        "      test_1",
+        "      test_2",
     ]
 
 
