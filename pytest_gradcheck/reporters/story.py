@@ -56,10 +56,14 @@ def cause_of(entry: ReportEntry) -> str:
     found = next((s for one in verdict.results for s in one.diagnosis), "") if verdict else ""
     if found:
         return found
-    if verdict and verdict.failures:
-        first = verdict.failures[0]
-        finding = first.findings[0]
-        return f"{first.check}: {finding.subject}: {finding.text}"
+    told = next(iter(verdict.failures), None) if verdict else None
+    if told is None and verdict and entry.drifted:
+        told = verdict.result("drift")  # which is tolerated, or re-recorded
+    if told and told.findings:
+        finding = told.findings[0]
+        return f"{told.check}: {finding.subject}: {finding.text}"
+    if entry.drifted:
+        return entry.reason
     if not entry.failed and entry.outcome == "failed":
         return "every check of the call passed; the test failed for another reason"
     return entry.reason

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_gradcheck.records import CheckResult, Finding
 from pytest_gradcheck.reporters import Report, ReportEntry
 from pytest_gradcheck.reporters.terminal import terminal_lines
 from tests.measurements import verdict
@@ -94,6 +96,16 @@ def test_a_file_that_cannot_be_read_is_told_once() -> None:
         "      test_1",
         "      test_2",
     ]
+
+
+@pytest.mark.parametrize("outcome", ["passed", "failed"])
+def test_drift_that_is_tolerated_is_told_by_what_moved(outcome: str) -> None:
+    """Also where a filter makes the warning an error: that is no other reason than the drift."""
+    moved = Finding(subject="w", text="norm 1 -> 2")
+    drift = CheckResult(check="drift", outcome="skipped", reason="tolerated", findings=(moved,))
+    tolerated = verdict(results=(drift,))
+    report = Report(entries=(entry("a", verdict=tolerated, drifted=True, outcome=outcome),))
+    assert said(report)[1:] == ["drifted:", "  a: drift: w: norm 1 -> 2"]
 
 
 def test_long_lists_are_cut() -> None:
