@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "moved_parameters", "recordable", "refreshed", "walked"]
 
+_STRANGE = 0.5  # distance of two starts over the norm of one; of two draws it is about 1.4
 _PASSED = CheckResult(check="drift", outcome="passed")
 ACCEPT = "if the change is intended, run again with --grad-baseline-update and review the diff"
 
@@ -99,7 +100,8 @@ def compare(
     if not findings:
         return dataclasses.replace(_PASSED, findings=tuple(moved)) if moved else _PASSED
     if moved:
-        return _failed("point", moved, _forgotten(baseline))
+        drawn = _drawn(measurement, baseline, [f.subject for f in moved])
+        return _failed("point", moved, (*drawn, *_forgotten(baseline)))
     sharp, made = _sharp(pairs, measurement.sense), activation_finding(measurement, baseline)
     if made is not None and not sharp:
         return _not_as_exact([made])
@@ -200,6 +202,16 @@ def _failed(reason: str, findings: list[Finding], diagnosis: tuple[str, ...] = (
         diagnosis=diagnosis,
         hints=(ACCEPT,),
     )
+
+
+def _drawn(measurement: Measurement, baseline: Measurement, moved: list[str]) -> tuple[str, ...]:
+    """Say so where most parameters seem to have been drawn anew: as far apart as strangers are."""
+    names = [p.name for p in baseline.native.parameters]
+    starts = zip(names, measurement.point.sketches, baseline.point.sketches, strict=True)
+    far = [name in moved and distance(a, b) > _STRANGE * b.norm > 0 for name, a, b in starts]
+    if sum(far) <= max(len(names) // 2, 1):
+        return ()
+    return ("most parameters start elsewhere: is a seed set before they are drawn?",)
 
 
 def _forgotten(baseline: Measurement) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ __all__ = ["diagnose"]
 
 _SAME_VALUE = 1e-8  # a change of the backward pass alone leaves the value as it was
 _SHOWN = 3
+_PLAIN = 5  # letters of a factor up to which nobody asks what it is one over: x0.5, x0.25
 
 
 def diagnose(
@@ -172,10 +173,9 @@ def _weighed(factor: float, facts: Mapping[str, Scalar]) -> tuple[str, str]:
         if n < 2 or not math.isclose(whole, n, rel_tol=EQUAL):  # noqa: PLR2004 - a real factor
             continue
         size = size_of(n, facts, 0).strip(", ")
-        return (
-            shown if whole == factor else f"{shown} (1/{n})",
-            f", or, {n} being {size}, {became}" if size else "",
-        )
+        if len(shown) > _PLAIN and whole != factor:
+            shown = f"{shown} (1/{n})"
+        return shown, f", or, {n} being {size}, {became}" if size else ""
     return shown, ""
 
 

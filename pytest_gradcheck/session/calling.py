@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
+_BLIND = 0.1  # relative drift that would not be seen, from where a baseline is of no use
 _FAR = 0.01  # relative distance to the entry before that is worth a word in the terminal
 
 
@@ -128,6 +129,8 @@ def _sees(entry: Measurement) -> str:
     """Return the smallest drift that a new baseline can see, and how far it is from the old one."""
     smallest, name = sensitivity(entry)
     seen = f"sees drift of {smallest:.1g} and more" + (f" (widest: {name})" if name else "")
+    if smallest >= _BLIND:
+        seen += ", which is next to none: does the loss draw what no seed reaches, or keep state?"
     if entry.walked >= _FAR:
         seen += f"; walked {entry.walked:.3g} from the entry it replaces"
     if entry.replicates is None or entry.replicates.identical:

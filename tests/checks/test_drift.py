@@ -249,7 +249,8 @@ def test_a_component_may_drift_against_another() -> None:
     result = compare(given(one, terms={"a": (2.0, one), "b": (2.0, one)}), was)
     assert subjects(result) == ["component a", "component b"]
     assert result.findings[0].text.startswith("value 1 -> 2, relative change 1, allowed 1")
-    assert result.diagnosis == ()
+    told = "only the values of component a, component b moved; every gradient is unchanged"
+    assert result.diagnosis == (told,)
 
 
 def test_a_component_norm_may_drift_alone() -> None:
@@ -289,6 +290,29 @@ def test_a_point_that_moved_is_no_drift() -> None:
             "the value at the start moved: norm 3.4641 -> 5.19615, relative distance 0.5",
         )
     ]
+
+
+def test_a_model_that_is_drawn_anew_is_told_from_one_that_starts_elsewhere() -> None:
+    """Most parameters as far apart as strangers: that is a seed, and recording again is no cure."""
+
+    def start(seed: int, bias: float = 0.0) -> Grads:
+        return {
+            "head": noise(3, 4, seed=seed),
+            "tail": noise(3, 4, seed=seed + 1),
+            "bias": bias + np.zeros(4),
+        }
+
+    def said(now: Grads) -> tuple[str, ...]:
+        was = given(grads(), point=start(7))
+        return compare(
+            given({k: 2.0 * g for k, g in HEAD.items()}, point=now), recordable(was)
+        ).diagnosis
+
+    drawn = ("most parameters start elsewhere: is a seed set before they are drawn?",)
+    assert said(start(17)) == drawn
+    assert said(start(17, bias=1.0)) == drawn
+    assert said({**start(7), "head": noise(3, 4, seed=17)}) == ()
+    assert said({k: 1.1 * v for k, v in start(7).items()}) == ()
 
 
 def test_a_point_that_moved_without_its_gradient_is_noted() -> None:

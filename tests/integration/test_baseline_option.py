@@ -130,6 +130,26 @@ def test_a_starting_point_that_moved_is_told(suite: Suite) -> None:
     assert suite.baselines() == before
 
 
+def test_a_baseline_that_would_see_nothing_says_so(suite: Suite) -> None:
+    """A loss that is another one each time has a noise that hides all: recording must tell."""
+    source = """
+        count = [0]
+
+        def unlike(point):
+            count[0] += 1
+            value, grads = bowl(float(count[0]))(point)
+            return value, grads
+
+        def test_one(gradcheck):
+            gradcheck(W, value_and_grad=unlike)
+    """
+    suite.write("test_m", source)
+    said = suite.said(suite.update())
+    assert "which is next to none: does the loss draw what no seed reaches, or keep state?" in said
+    suite.write("test_m", ONE)
+    assert "next to none" not in suite.said(suite.update())
+
+
 def test_new_records_only_what_is_missing(suite: Suite) -> None:
     """The mode ``new`` must record a new test and still fail a drifted one."""
     suite.write("test_m", ONE)
