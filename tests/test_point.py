@@ -108,6 +108,15 @@ def test_a_tensor_is_taken_as_it_is(dtype: str) -> None:
     assert at_point(bowl(a=[0.0, 0.0]), {"a": tensor}).value() == 2.5
 
 
+@pytest.mark.parametrize("name", ["tau", "proportion"])
+def test_a_name_on_the_constrained_space_is_told_from_its_transform(name: str) -> None:
+    """Who writes the variable of a PyMC model must learn that its transform is the parameter."""
+    inner = f"{name}_log__"
+    told = f"at= names no parameter '{name}'; there is '{inner}', which is '{name}' on the uncons"
+    with pytest.raises(UsageError, match=told):
+        at_point(bowl(**{inner: [1.0], "mu": [1.0]}), {name: [1.0]})
+
+
 @pytest.mark.parametrize(
     ("at", "message"),
     [

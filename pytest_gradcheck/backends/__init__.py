@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pytest_gradcheck.errors import MissingExtraError, UsageError, UsageTypeError
@@ -161,6 +162,7 @@ def _root(source: object) -> str:
     msg = (
         f"cannot take gradients of {seen}; pass a torch.nn.Module with a loss, a pymc.Model, or a "
         "mapping of names to tensors (with a loss) or to arrays (with value_and_grad=)"
+        + ("; call a function that makes the model" if kinds == [FunctionType] else "")
         + ("; for other frameworks convert to numpy and pass value_and_grad=" if foreign else "")
     )
     raise UsageTypeError(msg)

@@ -84,6 +84,17 @@ def test_discrete_variables_are_named() -> None:
         objective(model, name="mix")
 
 
+@pytest.mark.filterwarnings("ignore::pymc.exceptions.ImputationWarning")
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+def test_counts_that_are_missing_are_told_from_discrete_variables() -> None:
+    """A NaN in counts makes PyMC add a variable that nobody wrote: the data must be named."""
+    with pm.Model() as model:
+        pm.Poisson("y", pm.math.exp(pm.Normal("mu")), observed=np.array([1.0, np.nan, 3.0]))
+    expected = r"variables: y_unobserved; .*; the data of y have missing values \(NaN\)$"
+    with pytest.raises(UsageError, match=expected):
+        objective(model)
+
+
 def test_a_discrete_model_has_nothing_to_differentiate() -> None:
     """A model of discrete variables alone must be told so."""
     with pm.Model() as model:

@@ -107,6 +107,14 @@ def test_what_no_backend_knows_is_refused(source: object, seen: str) -> None:
     assert refused(source) == f"cannot take gradients of {seen}; {CAN}"
 
 
+def test_a_function_that_makes_a_model_is_to_be_called() -> None:
+    """The parentheses that are missing must be asked for."""
+    message = refused(lambda: None)
+    assert (
+        message == f"cannot take gradients of function; {CAN}; call a function that makes the model"
+    )
+
+
 def test_a_mapping_of_several_kinds_is_refused() -> None:
     """Tensors beside arrays have no common backend."""
     import torch

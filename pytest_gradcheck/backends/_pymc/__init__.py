@@ -129,10 +129,12 @@ def _differentiable(model: pymc.Model, label: str) -> list[str]:
     discrete = [model.values_to_rvs[value].name for value in model.discrete_value_vars]
     if discrete:
         only = "" if model.continuous_value_vars else ", and nothing else to differentiate"
+        gaps = described.imputed(model)
+        missing = ", ".join([of for name, of in gaps.items() if name in discrete])
         msg = (
             f"'{label}' (pymc) has discrete free variables: {', '.join(discrete)}{only}; "
             "marginalise them (pymc_extras.marginalize) or observe them (pm.observe)"
-        )
+        ) + (f"; the data of {missing} have missing values (NaN)" if missing else "")
         raise UsageError(msg)
     floats = {value.name: value.dtype for value in model.continuous_value_vars}
     wrong = [f"{key}: {dtype}" for key, dtype in floats.items() if dtype != pytensor.config.floatX]

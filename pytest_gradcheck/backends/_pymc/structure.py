@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.backends._pymc.program import Program
 
-__all__ = ["distribution", "facts", "structure"]
+__all__ = ["distribution", "facts", "imputed", "structure"]
 
+_MISSING = "_unobserved"  # how PyMC calls it
 _ZERO = 1e-12
 
 
@@ -53,12 +54,7 @@ def facts(
 ) -> dict[str, str | int | bool]:
     """Return what reports show of a model; what does not apply is left out."""
     observed = [rv.name for rv in model.observed_RVs]
-    imputed = [
-        rv.name
-        for rv in model.free_RVs
-        if rv.name.endswith("_unobserved")
-        and f"{rv.name.removesuffix('_unobserved')}_observed" in observed
-    ]
+    gaps = imputed(model)
     shapes = [f"{rv.name}: {_shape(_value(model.rvs_to_values[rv]))}" for rv in model.observed_RVs]
     found: dict[str, str | int | bool] = {
         "dimensions": sum(start[name].size for name in program.names),
@@ -67,11 +63,19 @@ def facts(
         "mode_reason": program.choice.reason,
         "floatX": str(start[program.names[0]].dtype),
         "observed": ", ".join(shapes),
-        "imputed": ", ".join(imputed),
+        "imputed": ", ".join(gaps),
         "held": ", ".join(program.held),
         "stochastic": bool(program.rngs),
     }
     return {name: fact for name, fact in found.items() if fact}
+
+
+def imputed(model: Model) -> dict[str, str]:
+    """Return the variables that stand for what is missing in data, and whose data that is."""
+    observed = {rv.name for rv in model.observed_RVs}
+    names = [rv.name for rv in model.free_RVs if rv.name.endswith(_MISSING)]
+    found = {name: name.removesuffix(_MISSING) for name in names}
+    return {name: of for name, of in found.items() if f"{of}_observed" in observed}
 
 
 def _free(model: Model, rv: Variable) -> str:
