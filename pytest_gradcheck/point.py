@@ -201,7 +201,7 @@ def unknown_name(kind: str, name: str, known: Mapping[str, object], *, where: st
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     for one in known:
-        kind = one.removeprefix(f"{name}_").removesuffix("__")  # log, of tau_log__
-        if f"{name}_{kind}__" == one and kind:
+        how = one.removeprefix(f"{name}_").removesuffix("__")  # log, of tau_log__
+        if how and one == f"{name}_{how}__":
             hint = f"there is {one!r}, which is {name!r} on the unconstrained space"
     return f"{where} names no {kind} {name!r}; {hint}"
