@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from pytest_gradcheck.tabling import LEAST_NAME, Change, change_lines, short_pair
@@ -24,6 +25,7 @@ _TEXT = 32  # columns that a sentence keeps beside its subject
 _COMPONENT = "component "
 _WHOLE = 20  # columns that a name has in any table at 80 columns
 _SUBJECTS = 48  # columns
+_POINTS = 4  # of perturbed points with one and the same fault
 _UPDATE = "--grad-baseline-update"
 _REASONS = {
     "structure": "cannot be compared with its baseline: the structure changed",
@@ -143,11 +145,17 @@ def _findings(
     names = [f.subject if whole else shortened(f.subject, most) for f in told]
     subjects = [f"{label} [{name}]" for name in names]
     column = min(max(map(len, subjects), default=0), _SUBJECTS)
-    for subject, finding in zip(subjects, told, strict=True):
-        text, *rest = finding.text.split("\n")
-        line = f"  {subject:<{column}}  {text}"
-        lines = [line, *(f"      {more}" for more in rest)]
-        yield from lines if finding.subject == "baseline" else fitted(lines, width)
+    pairs = zip(subjects, told, strict=True)
+    for _, alike in groupby(pairs, key=lambda pair: pair[1].text):
+        group = list(alike)
+        few = not whole and result.check == "perturb" and len(group) > _POINTS
+        for subject, finding in group[:_POINTS] if few else group:
+            text, *rest = finding.text.split("\n")
+            line = f"  {subject:<{column}}  {text}"
+            lines = [line, *(f"      {more}" for more in rest)]
+            yield from lines if finding.subject == "baseline" else fitted(lines, width)
+        if few:
+            yield f"  ... and {len(group) - _POINTS} more points like these; -v shows all of them"
 
 
 def _changes(

@@ -75,6 +75,19 @@ def test_the_hint_to_record_gives_way_to_a_check_that_forbids_it() -> None:
     assert explain(replace(verdict, results=tuple(results)))[-1] == told
 
 
+def test_points_with_one_fault_are_told_once_and_counted() -> None:
+    """Twenty draws of a prior that all fail alike must leave room for what else there is."""
+    points = [Finding(subject=f"prior draw #{i}", text="logp is -inf") for i in range(20)]
+    points[7:7] = [Finding(subject="prior draw #x", text="logp is nan")]
+    broken = replace(failed(*points), check="perturb")
+    verdict = replace(judge(measured(), parse()), results=(broken,))
+    draws = [line for line in explain(verdict) if "logp is" in line]
+    assert len(draws) == 4 + 1 + 4
+    assert "  ... and 3 more points like these; -v shows all of them" in explain(verdict)
+    assert "  ... and 9 more points like these; -v shows all of them" in explain(verdict)
+    assert sum("logp is" in line for line in explain(verdict, verbose=True)) == 21
+
+
 def test_a_flipped_sign_is_told_with_its_cause() -> None:
     """Drift must show norms, distance, allowance, cosine, cause, environment and what to do."""
     verdict = drifted(measured({**W, "b": [0.0, -4.0]}))
