@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.series.summary import Summary, summarise
+from pytest_gradcheck.stats.trend import trend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_gradcheck.records import Metric, Series
     from pytest_gradcheck.series.rules import Rule
+    from pytest_gradcheck.stats.trend import Trend
 
 __all__ = ["Observation", "observations"]
+
+_MOST = 700.0  # whose exponential is a number
+_MAGNITUDES = 100.0  # largest over smallest value, from where growth is looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +75,18 @@ def _plain(  # noqa: PLR0911 - one for each thing to observe
         word = "smallest" if rule.observe == "min" else "largest"
         return value, f"{word} value {value:.4g}" + (f", at step {at[0]}" if at else "")
     if rule.observe == "trend":
-        value = _trend(summary)
-        way = "rises" if line.rises else "falls" if line.falls else "neither rises nor falls"
-        interval = (
-            f"slope {line.slope:.3g} per step, 95 % interval {line.low:.3g} to {line.high:.3g}"
+        told = line.rises or line.falls
+        growth = None if told else _growth(rule, metric)
+        line = growth or line
+        slope, low, high = (
+            math.exp(min(one, _MOST)) if growth else one
+            for one in (line.slope, line.low, line.high)
         )
-        return value, (
+        way = "rises" if line.rises else "falls" if line.falls else "neither rises nor falls"
+        what = "factor" if growth else "slope"
+        return _units(line), (
             f"{way}: {summary.first:.4g} -> {summary.last:.4g} over {summary.tail} steps "
-            f"({interval})"
+            f"({what} {slope:.3g} per step, 95 % interval {low:.3g} to {high:.3g})"
         )
     if rule.observe == "spread":
         value = line.spread / abs(summary.tail_mean) if summary.tail_mean else 0.0
@@ -89,9 +98,23 @@ def _plain(  # noqa: PLR0911 - one for each thing to observe
     return summary.mean, f"mean {summary.mean:.4g} over {steps}"
 
 
-def _trend(summary: Summary) -> float:
-    """Return the slope in half widths of its interval; 0 where the points cannot tell."""
-    line = summary.trend
+def _growth(rule: Rule, metric: Metric) -> Trend | None:
+    """Return the line through the logarithms, ``None`` where that tells no more than the values.
+
+    What explodes, or decays, over orders of magnitude is no line: its last value is all there is.
+    """
+    pairs = zip(metric.steps, metric.values, strict=True)
+    known = [(step, v) for step, v in pairs if step >= rule.start and math.isfinite(v)]
+    known = known[-rule.last :]  # 0 for all
+    values = [value for _, value in known]
+    if min(values, default=0.0) <= 0 or max(values) < _MAGNITUDES * min(values):
+        return None
+    line = trend([step for step, _ in known], [math.log(value) for value in values])
+    return line if line.rises or line.falls else None
+
+
+def _units(line: Trend) -> float:
+    """Return a slope in half widths of its interval; 0 where the points cannot tell."""
     half = (line.high - line.low) / 2
     if math.isinf(half) or line.slope == 0:
         return 0.0

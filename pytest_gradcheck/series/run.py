@@ -112,9 +112,15 @@ def refuse_nothing(series: Series, what: str) -> None:
     """Refuse a run in which nothing happened.
 
     Raises:
-        UsageError: no optimizer step was seen.
+        UsageError: no optimizer step was seen, or no gradient at any of them.
     """
     __tracebackhide__ = True
+    if series.steps and not any(metric.key == "norm" for metric in series.metrics):
+        msg = (
+            f"{what}: {series.steps} optimizer steps were seen, and no gradient at any of them. Is "
+            "backward() called in the loop, on a loss that depends on the model?"
+        )
+        raise UsageError(msg)
     if not series.steps:
         msg = (
             f"{what}: no optimizer step was seen. Is the loop inside the block, does it call the "

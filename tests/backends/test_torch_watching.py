@@ -394,6 +394,22 @@ def test_an_optimizer_of_another_model_is_refused() -> None:
         pytest.fail("the loop began")
 
 
+def test_a_loop_without_gradients_is_an_error() -> None:
+    """Steps that have nothing to step with are what a forgotten backward() leaves."""
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def loop() -> None:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(4, 2)).mean()
+            optimizer.step()
+
+    told = r"watch\(\): 3 optimizer steps were seen, and no gradient at any of them\. Is backward"
+    with pytest.raises(UsageError, match=told), watch(model):
+        loop()
+
+
 def test_a_loop_without_steps_is_an_error() -> None:
     """A block in which nothing was trained must not look like a passed check."""
     model, _, _ = make()

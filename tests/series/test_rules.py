@@ -56,6 +56,29 @@ KINDS: dict[str, tuple[dict[str, Any], tuple[float, ...], tuple[float, ...]]] = 
 }
 
 
+@pytest.mark.parametrize("factor", [2.0, 10.0, 1e3])
+def test_a_loss_that_explodes_rises(factor: float) -> None:
+    """Growth by orders of magnitude is no line, and must not be said to go nowhere."""
+    up = metric("loss", *(0.26 * factor**i for i in range(STEPS)))
+    result = judge_series(run(up), RULES).result("loss")
+    assert result is not None
+    assert result.outcome == "failed"
+    assert result.findings[0].text.startswith("rises: 0.26 -> ")
+    down = metric("loss", *(0.26 * factor**-i for i in range(STEPS)))
+    result = judge_series(run(down), RULES).result("loss")
+    assert result is not None
+    assert (result.outcome, result.findings) == ("passed", ())
+
+
+def test_a_loss_that_jumps_about_goes_nowhere() -> None:
+    """Values far apart without an order must not be called a growth."""
+    apart = metric("loss", *(10.0 ** (3 * (i % 2)) for i in range(STEPS)))
+    result = judge_series(run(apart), RULES).result("loss")
+    assert result is not None
+    assert result.outcome == "passed"
+    assert result.findings[0].text.startswith("neither rises nor falls: 1 -> 1000")
+
+
 def failed(series: Series, rules: tuple[Rule, ...]) -> set[str]:
     """Return the rules that a run fails."""
     return {result.check for result in judge_series(series, rules).failures}
