@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NormBounds"]
 
+_NAMED = 5  # parameters, in a message
 _BOUNDS = ("max_norm", "min_norm", "max_abs")
 
 
@@ -78,7 +79,10 @@ class NormBounds:
         for pattern, bounds in self.per_parameter.items():
             matching = [p for p in stats.parameters if fnmatchcase(p.name, pattern)]
             if not matching:
-                text = "per_parameter= names no parameter of this model"
+                known = ", ".join([p.name for p in stats.parameters[:_NAMED]])
+                more = len(stats.parameters) - _NAMED
+                text = f"per_parameter= names no parameter of this model; there are {known}"
+                text += f" and {more} more" if more > 0 else ""
                 findings.append(Finding(subject=pattern, text=text))
             for p in matching:
                 findings += _outside(p.name, p.norm, p.max_abs, bounds)

@@ -45,9 +45,10 @@ class Rule:
             there is no such metric the rule fails, unless it is not `required`.
         observe: what of it: ``last``, ``min``, ``max`` and ``mean`` of all steps; ``tail``, the
             mean of the last `last`; ``trend``, the slope in units of its 95 % interval's half
-            width, below -1 where it falls beyond doubt, above 1 where it rises; ``spread``, the
-            standard deviation around that line over the mean; ``share``, of the metrics that match,
-            the mean share of each; ``ratio``, mean absolute value over that of `against`;
+            width, below -1 where it falls beyond doubt, above 1 where it rises (that of the
+            logarithms, where values are orders of magnitude apart and only those tell); ``spread``,
+            the standard deviation around that line over the mean; ``share``, of the metrics that
+            match, the mean share of each; ``ratio``, mean absolute value over that of `against`;
             ``nonfinite``, how many values are NaN or Inf.
         healthy: lowest and highest healthy value, both included.
         bad: lowest and highest bad value; the rule fails there, and only remarks on what is

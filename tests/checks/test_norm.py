@@ -53,8 +53,14 @@ def test_bounds_of_single_parameters_go_by_pattern() -> None:
 def test_a_pattern_without_a_parameter_fails() -> None:
     """A pattern that matches nothing must not pass in silence."""
     assert found(per_parameter={"decoder.*": {"max_norm": 1.0}}) == [
-        ("decoder.*", "per_parameter= names no parameter of this model")
+        (
+            "decoder.*",
+            "per_parameter= names no parameter of this model; there are encoder.w, encoder.b, head",
+        )
     ]
+    many = NormBounds(per_parameter={"v": {"max_norm": 1.0}})
+    (finding,) = many.judge(given({f"w{i}": [1.0] for i in range(9)})).findings
+    assert finding.text.endswith("of this model; there are w0, w1, w2, w3, w4 and 4 more")
 
 
 def test_observed_and_limit_are_numbers() -> None:
