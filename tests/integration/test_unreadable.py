@@ -79,6 +79,22 @@ def test_what_is_lost_is_named(suite: Suite) -> None:
     assert b"test_one[2]" not in path.read_bytes()
 
 
+def test_one_damaged_entry_fails_one_test(suite: Suite) -> None:
+    """A change by hand must fail the test of that entry alone, and an update lose no other."""
+    suite.write("test_m", BOTH)
+    suite.update()
+    path = suite.path / FILE
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"mean": ', '"mean": 7', 1), encoding="utf-8")
+    result = suite.run()
+    result.assert_outcomes(passed=2, failed=1)
+    said = suite.said(result)
+    assert "is damaged at 'test_one[1]' (parameters.w.mean does not go with the packed" in said
+    assert "is lost" not in suite.said(suite.update())
+    assert path.read_text(encoding="utf-8") == text
+    suite.run().assert_outcomes(passed=3)
+
+
 def test_a_failed_test_replaces_nothing(suite: Suite) -> None:
     """When no test that needs it passes, even an update must leave a damaged file."""
     suite.write("test_m", BOTH)
