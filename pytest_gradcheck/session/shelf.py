@@ -25,16 +25,18 @@ __all__ = ["Shelf"]
 class Shelf:
     """Open baseline files, each once a run: only the end of the run changes them.
 
-    An entry is read when it is asked for, then handed out and forgotten: ten thousand of them take
-    more memory than the run, and of eight workers each needs an eighth. Who asks again, a test that
-    runs again, has its file opened again.
+    An entry is handed out and forgotten: ten thousand of them take more memory than the run. Who
+    asks again, a test that runs again, has its file opened again.
 
     Attributes:
         whole: whether one damaged entry spoils its file, as for a run that would have to write the
             file anew, and with it all that is in there.
+        ahead: whether all entries of a file are read as soon as one is needed; of eight workers
+            each needs an eighth.
     """
 
     whole: bool = False
+    ahead: bool = True
     _open: dict[Path, Sheet] = field(default_factory=dict)
     _keys: dict[Path, frozenset[str] | BaselineError] = field(default_factory=dict)
 
@@ -65,17 +67,19 @@ class Shelf:
 
     def _look(self, path: Path) -> frozenset[str] | BaselineError:
         """Open a file, and return its keys, or why it cannot be read."""
+        found: frozenset[str] | BaselineError = frozenset()
         try:
-            if self.whole:
-                store.read(path)
             with _uncollected():
                 sheet = store.opened(path)
+                wrong = sheet.read_ahead() if sheet and (self.ahead or self.whole) else None
         except BaselineError as error:
-            self._keys[path] = error
-            return error
-        if sheet is not None:
-            self._open[path] = sheet
-        found = self._keys[path] = frozenset(sheet.keys if sheet else ())
+            found = error
+        else:
+            if wrong is not None and self.whole:
+                found = wrong
+            elif sheet is not None:
+                found, self._open[path] = frozenset(sheet.keys), sheet
+        self._keys[path] = found
         return found
 
 

@@ -35,10 +35,11 @@ def address(tmp_path: Path) -> Address:
     return Address(path=path, key="test_f[1]", words=("pytest", "x", "--grad-baseline-update"))
 
 
-def test_a_file_is_read_once_a_run(address: Address, stored: Measurement) -> None:
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_file_is_read_once_a_run(address: Address, stored: Measurement, *, ahead: bool) -> None:
     """What the file held first must hold for all that its tests ask for once, be it an error."""
     address.path.parents[2].mkdir(exist_ok=True)
-    shelf = Shelf()
+    shelf = Shelf(ahead=ahead)
     store.write(address.path, {}, {"test_f[1]": stored, "test_f[2]": stored})
     held = store.read(address.path).entries
     assert shelf.find(address) == held["test_f[1]"]
@@ -76,9 +77,10 @@ def changed(address: Address, stored: Measurement) -> Address:
     return address
 
 
-def test_a_damaged_entry_is_a_matter_of_those_who_need_it(changed: Address) -> None:
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_damaged_entry_is_a_matter_of_those_who_need_it(changed: Address, *, ahead: bool) -> None:
     """Who asks for it must hear of it, as often as they ask; the others must get theirs."""
-    shelf = Shelf()
+    shelf = Shelf(ahead=ahead)
     for _ in range(2):
         found = shelf.find(changed)
         assert isinstance(found, BaselineError)
