@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote
 from pytest_gradcheck.atomic import new_folders, replace_file
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.records import Kept, Scalar
-from pytest_gradcheck.serialize import baseline_text, parse_baseline
+from pytest_gradcheck.serialize import Sheet, baseline_text
 
 __all__ = [
     "FOLDER",
@@ -30,6 +30,7 @@ __all__ = [
     "delete",
     "find",
     "locate",
+    "opened",
     "plain",
     "read",
     "variant_of",
@@ -90,18 +91,30 @@ def read(path: Path) -> BaselineFile:
     Raises:
         BaselineError: the file cannot be used; the message says why and what to do.
     """
+    sheet = opened(path)
+    if sheet is None:
+        return BaselineFile(path=path)
+    entries = {key: sheet.take(key) for key in sheet.keys}
+    return BaselineFile(path=path, environment=sheet.environment, entries=entries)
+
+
+def opened(path: Path) -> Sheet | None:
+    """Return a file to read entries from one by one, ``None`` where there is no file.
+
+    Raises:
+        BaselineError: the file cannot be used as a whole; the message says why and what to do.
+    """
     try:
         text = path.read_bytes().decode()
     except (FileNotFoundError, NotADirectoryError):
-        return BaselineFile(path=path)
+        return None
     except UnicodeDecodeError:
         msg = f"{_shown(path)} is not text; restore it from version control"
         raise BaselineError(msg) from None
     except OSError as error:
         msg = f"{_shown(path)} cannot be read: {_why(error)}"
         raise BaselineError(msg) from None
-    environment, entries = parse_baseline(text, source=_shown(path))
-    return BaselineFile(path=path, environment=environment, entries=entries)
+    return Sheet(text, source=_shown(path))
 
 
 def write(path: Path, environment: Mapping[str, Scalar], entries: Mapping[str, Kept]) -> bool:

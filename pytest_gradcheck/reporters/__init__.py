@@ -30,9 +30,9 @@ SCHEMA_VERSION = 1
 BaselineStatus = Literal["compared", "recorded", "withheld", "missing", "unreadable", "off"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, which takes long to make
 class ReportEntry:
-    """Hold what became of one ``gradcheck`` call.
+    """Hold what became of one ``gradcheck`` call; nobody changes it.
 
     Attributes:
         node_id: of the test.

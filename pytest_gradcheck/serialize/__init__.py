@@ -10,12 +10,14 @@ from __future__ import annotations
 from pytest_gradcheck.serialize.fitness import unstorable
 from pytest_gradcheck.serialize.leaves import NotFinite
 from pytest_gradcheck.serialize.packing import packed, unpacked
-from pytest_gradcheck.serialize.text import SCHEMA, baseline_text, parse_baseline
+from pytest_gradcheck.serialize.sheet import SCHEMA, Sheet
+from pytest_gradcheck.serialize.text import baseline_text, parse_baseline
 from pytest_gradcheck.serialize.values import from_json, to_finite, to_json, to_plain
 
 __all__ = [
     "SCHEMA",
     "NotFinite",
+    "Sheet",
     "baseline_text",
     "from_json",
     "packed",

@@ -12,7 +12,7 @@ from pytest_gradcheck.errors import UsageTypeError
 from pytest_gradcheck.records import SeriesBaseline
 from pytest_gradcheck.serialize.columns import FORMS
 from pytest_gradcheck.serialize.series import KIND
-from pytest_gradcheck.serialize.text import SCHEMA, Baseline
+from pytest_gradcheck.serialize.sheet import SCHEMA, Baseline
 
 __all__ = ["baseline_schema", "json_schema"]
 

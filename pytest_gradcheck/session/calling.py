@@ -66,7 +66,7 @@ def check(
     decision, offered, found = _decide(objective, limits, address, run, label)
     where = call_line(sys._getframe(1), str(item.path))  # noqa: SLF001 - the only way there is
     verdict, entry = decision.verdict, decision.entry
-    call = call_of(
+    said = call_of(
         decision,
         offered,
         address,
@@ -76,10 +76,10 @@ def check(
         moved=_moved(verdict),
         sees=lambda: _sees(entry) if isinstance(entry, Measurement) else "",
     )
-    desk.calls.append(call)
+    desk.calls.append(said)
     measured = verdict.measurement
-    said = property_of(call, verdict, value=repr(measured.value), norm=repr(measured.norm))
-    item.user_properties.append(("gradcheck", said))
+    shown = property_of(said, verdict, value=repr(measured.value), norm=repr(measured.norm))
+    item.user_properties.append(("gradcheck", shown))
     return decision
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from pytest_gradcheck.errors import UsageError
-from pytest_gradcheck.session.ledger import Call, Ended
+from pytest_gradcheck.session.ledger import Ended, Said
 
 __all__ = ["DESK", "RUNNING", "Desk", "attach", "seat"]
 
@@ -23,7 +23,7 @@ class Desk:
         watched: how many training runs were to be watched.
         entered: how many of them were.
         judged: how many gradients were to be judged.
-        calls: not yet reported.
+        calls: what those say that were not yet reported.
         raised: the failure that the last call raised for drift or a missing baseline alone.
         finished: whether the test had come to its end before that.
         passed: whether the test function came to its end.
@@ -38,7 +38,7 @@ class Desk:
     finished: bool = False
     passed: bool = False
     unheard: list[BaseException] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[Said] = field(default_factory=list)
     _unnamed: int = 0
     _claimed: set[str] = field(default_factory=set)
 
@@ -93,7 +93,7 @@ def attach(
     if desk.calls or idle:
         ended = _ended(item, desk, excinfo) if report.when == "call" else ""
         report.gradcheck = {  # type: ignore[attr-defined]
-            "calls": [call.message() for call in desk.calls],
+            "calls": desk.calls.copy(),
             "idle": idle,
             "ended": ended,
         }

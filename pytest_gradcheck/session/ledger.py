@@ -12,7 +12,7 @@ Requirements:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,12 +20,15 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["Action", "Attempt", "Call", "Ended", "Found", "Ledger"]
+__all__ = ["Action", "Attempt", "Call", "Ended", "Found", "Ledger", "Said"]
 
 Action = Literal["", "create", "rewrite"]
 Found = Literal["compared", "missing", "unreadable", "off"]
 Ended = Literal["", "early", "last"]
 """Whether drift alone ended a test: not at all, before its end, or in its last statement."""
+
+Said = dict[str, Any]
+"""What a call says, as keywords of `Call`, in built-in types."""
 
 _CRASH = "???"  # the phase of the report that stands for a worker that died
 _PHASES = {"setup": "set-up", "call": "test", "teardown": "tear-down"}
@@ -59,9 +62,9 @@ class Call:
         kind: what was judged: a ``gradient``, or a ``series`` of training steps.
     """
 
-    name: str
     path: str
     key: str
+    name: str = ""
     baseline: Found = "off"
     action: Action = ""
     offer: Action = ""
@@ -80,18 +83,6 @@ class Call:
     verdict: Mapping[str, Any] | None = None
     command: str = ""
     kind: Literal["gradient", "series"] = "gradient"
-
-    def message(self) -> dict[str, Any]:
-        """Return what is not as by default, to be sent; `Call` takes it back as keywords."""
-        # Not asdict, which would copy whole measurements.
-        return {
-            name: value
-            for name, default in _DEFAULTS.items()
-            if (value := getattr(self, name)) != default
-        }
-
-
-_DEFAULTS = {field.name: field.default for field in fields(Call)}
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from pytest_gradcheck.records import CheckResult, Verdict
 from pytest_gradcheck.reporters.plain import plain_lines
 from pytest_gradcheck.serialize import to_json
 from pytest_gradcheck.session.frames import message_width
-from pytest_gradcheck.session.ledger import Call
 
 if TYPE_CHECKING:
     from pytest_gradcheck.estimators import Comparison
     from pytest_gradcheck.session.desk import Desk
+    from pytest_gradcheck.session.ledger import Said
     from pytest_gradcheck.session.run import Run
     from pytest_gradcheck.sweep import Sweep
 
@@ -52,22 +52,21 @@ def note_sweep(run: Run, desk: Desk, found: Sweep, *, where: tuple[str, int]) ->
 
 def _label(desk: Desk, kind: str) -> str:
     """Return the name of the next study of a kind within its test."""
-    number = 1 + sum(call.name.partition(" ")[0] == kind for call in desk.calls)
+    number = 1 + sum(call.get("name", "").partition(" ")[0] == kind for call in desk.calls)
     return kind if number == 1 else f"{kind} {number}"
 
 
 def _note(run: Run, desk: Desk, verdict: Verdict, where: tuple[str, int]) -> None:
     """Put a call on the desk that compares with no baseline."""
-    told = run.settings.reports or not verdict.passed
-    desk.calls.append(
-        Call(
-            name=verdict.name,
-            path="",
-            key="",
-            source=where[0],
-            line=where[1],
-            failed=[result.check for result in verdict.failures],
-            seconds=verdict.measurement.seconds,
-            verdict=to_json(verdict) if told else None,
-        )
-    )
+    said: Said = {
+        "name": verdict.name,
+        "path": "",
+        "key": "",
+        "source": where[0],
+        "line": where[1],
+        "failed": [result.check for result in verdict.failures],
+        "seconds": verdict.measurement.seconds,
+    }
+    if run.settings.reports or not verdict.passed:
+        said["verdict"] = to_json(verdict)
+    desk.calls.append(said)

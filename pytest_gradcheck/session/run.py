@@ -63,7 +63,7 @@ class Run:
         if self._shelf is None:
             from pytest_gradcheck.session.shelf import Shelf
 
-            self._shelf = Shelf()
+            self._shelf = Shelf(whole=self.settings.records, ahead=not self.settings.worker)
         return self._shelf
 
     def inspect(self, items: Iterable[pytest.Item]) -> dict[str, str]:

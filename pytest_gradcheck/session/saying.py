@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from pytest_gradcheck.records import SeriesVerdict
 from pytest_gradcheck.serialize import to_json, unstorable
-from pytest_gradcheck.session.ledger import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_gradcheck.records import CheckResult, Verdict
     from pytest_gradcheck.session.baselines import Address, Decision
-    from pytest_gradcheck.session.ledger import Found
+    from pytest_gradcheck.session.ledger import Found, Said
     from pytest_gradcheck.session.offering import Offered
     from pytest_gradcheck.session.run import Run
 
@@ -46,8 +45,8 @@ def call_of(
     run: Run,
     where: tuple[str, int],
     **gradient: Unpack[Gradient],
-) -> Call:
-    """Return what a call has to say.
+) -> Said:
+    """Return what a call has to say, as keywords of `pytest_gradcheck.session.ledger.Call`.
 
     Args:
         decision: what became of it.
@@ -59,52 +58,68 @@ def call_of(
         **gradient: what only the call of a gradient says.
     """
     verdict = decision.verdict
-    failures = verdict.failures
-    told = run.settings.reports or failures or decision.tolerated
+    failures, drift = verdict.failures, verdict.result("drift")
+    said: Said = {
+        "path": str(address.path),
+        "key": address.key,
+        "baseline": found,
+        "source": where[0],
+        "line": where[1],
+        "seconds": verdict.measurement.seconds,
+    }
+    if isinstance(verdict, SeriesVerdict):
+        said["kind"] = "series"
+    if verdict.name:
+        said["name"] = verdict.name
+    if verdict.warnings:
+        said["warnings"] = tuple([one.line for one in verdict.warnings])
+    if moved := gradient.get("moved"):
+        said["moved"] = moved
+    if drift is not None and drift.reason:
+        said["drifted"] = verdict.drifted
+    if drift is not None and found != "compared":
+        said["reason"] = _first(drift)
+    if run.settings.reports or failures or decision.tolerated:
+        said["failed"] = tuple([result.check for result in failures])
+        said["verdict"] = to_json(verdict)
+    if offered.action:
+        said |= _to_record(decision, offered, gradient.get("sees"))
+    if found != "off" and ("verdict" in said or offered.action):
+        said["command"] = address.command
+    return said
+
+
+def _to_record(
+    decision: Decision[Verdict] | Decision[SeriesVerdict],
+    offered: Offered,
+    sees: Callable[[], str] | None,
+) -> Said:
+    """Return what a call says of the entry that it records, or would record."""
     problem = unstorable(offered.entry) if offered.entry else offered.refused
-    keep = offered.entry is not None and not problem
-    drift = verdict.result("drift")
-    return Call(
-        kind="series" if isinstance(verdict, SeriesVerdict) else "gradient",
-        name=verdict.name,
-        path=str(address.path),
-        key=address.key,
-        baseline=found,
-        action=decision.action,
-        offer="" if decision.action else offered.action,
-        replaces=offered.replaces,
-        source=where[0],
-        line=where[1],
-        failed=tuple([result.check for result in failures]),
-        drifted=verdict.drifted,
-        moved=gradient.get("moved", ()),
-        reason="" if drift is None or found == "compared" else _first(drift),
-        unfit=problem,
-        sees=gradient["sees"]() if keep and "sees" in gradient else "",
-        warnings=tuple([one.line for one in verdict.warnings]),
-        seconds=verdict.measurement.seconds,
-        entry=to_json(offered.entry) if keep else None,
-        verdict=to_json(verdict) if told else None,
-        command=address.command if found != "off" and (told or offered.action) else "",
-    )
+    said: Said = {"replaces": offered.replaces, "unfit": problem}
+    said["action" if decision.action else "offer"] = offered.action
+    if offered.entry is not None and not problem:
+        said["sees"] = sees() if sees else ""
+        said["entry"] = to_json(offered.entry)
+    return said
 
 
-def property_of(call: Call, verdict: Verdict | SeriesVerdict, **numbers: object) -> str:
+def property_of(said: Said, verdict: Verdict | SeriesVerdict, **numbers: object) -> str:
     """Return what stays with the test in JUnit files and other reports, as one line of JSON.
 
     Args:
-        call: what it said.
+        said: what `call_of` returned.
         verdict: of the call.
         **numbers: that such a call is known by.
     """
     # Put together by hand: the encoder is set up anew for every object that it is given.
     checks = ",".join([f"{_text(one.check)}:{_text(one.outcome)}" for one in verdict.results])
-    kind = "" if call.kind == "gradient" else f'"kind":{_text(call.kind)},'
+    kind = f'"kind":{_text(said["kind"])},' if "kind" in said else ""
     more = "".join([f",{_text(name)}:{_ENCODER.encode(one)}" for name, one in numbers.items()])
     return (
-        f'{{"key":{_text(call.key)},{kind}"passed":{_WORDS[not call.failed]},'
-        f'"checks":{{{checks}}},"baseline":{_text(call.baseline)},'
-        f'"drifted":{_WORDS[call.drifted]}{more}}}'
+        f'{{"key":{_text(said["key"])},{kind}"passed":{_WORDS[verdict.passed]},'
+        f'"checks":{{{checks}}},"baseline":{_text(said["baseline"])},'
+        f'"drifted":{_WORDS[verdict.drifted]}{more}}}'
     )
 
 

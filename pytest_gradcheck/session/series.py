@@ -117,11 +117,11 @@ class Watching:
         address = address_of(item, run, series.device, self._label)
         decision, offered, found = self._decide(series, address)
         where = call_line(sys._getframe(1), str(item.path))  # noqa: SLF001 - the only way there is
-        call = call_of(decision, offered, address, found, run=run, where=where)
-        self._desk.calls.append(call)
+        said = call_of(decision, offered, address, found, run=run, where=where)
+        self._desk.calls.append(said)
         last = {m.name: repr(m.values[-1]) for m in series.metrics if m.group == "core"}
-        said = property_of(call, decision.verdict, steps=series.steps, last=last)
-        item.user_properties.append(("gradcheck", said))
+        shown = property_of(said, decision.verdict, steps=series.steps, last=last)
+        item.user_properties.append(("gradcheck", shown))
         return decision
 
     def _decide(

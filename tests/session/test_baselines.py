@@ -12,7 +12,6 @@ from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.records import Measurement
 from pytest_gradcheck.serialize import unstorable
 from pytest_gradcheck.session.baselines import Address, Decision, settle
-from pytest_gradcheck.session.shelf import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,34 +156,3 @@ def test_a_measurement_that_is_not_finite_is_unfit(stored: Measurement) -> None:
     assert "NaN or Inf" in unstorable(replace(stored, native=native))
     wild = replace(stored.samples[0], value=float("inf"))
     assert "NaN or Inf" in unstorable(replace(stored, samples=(wild,)))
-
-
-def test_a_file_is_read_once_a_run(address: Address, stored: Measurement) -> None:
-    """What the file held first must hold for all that its tests ask for once, be it an error."""
-    address.path.parents[2].mkdir(exist_ok=True)
-    shelf = Shelf()
-    store.write(address.path, {}, {"test_f[1]": stored, "test_f[2]": stored})
-    held = store.read(address.path).entries
-    assert shelf.find(address) == held["test_f[1]"]
-    address.path.write_text("{", encoding="utf-8")
-    assert shelf.find(replace(address, key="test_f[2]")) == held["test_f[2]"]
-    assert shelf.find(replace(address, key="test_f[3]")) is None
-    assert shelf.keys(address.path) == {"test_f[1]", "test_f[2]"}
-    later = Shelf()
-    assert isinstance(later.find(address), BaselineError)
-    assert later.find(address) is later.find(address)
-    assert later.keys(address.path) is None
-
-
-def test_a_test_that_runs_again_finds_its_entry_again(
-    address: Address, stored: Measurement
-) -> None:
-    """An entry that was handed out is forgotten, and must be read again for who asks again."""
-    address.path.parents[2].mkdir(exist_ok=True)
-    shelf = Shelf()
-    store.write(address.path, {}, {"test_f[1]": stored})
-    first, second = shelf.find(address), shelf.find(address)
-    assert first == second == store.read(address.path).entries["test_f[1]"]
-    assert first is not second
-    address.path.write_text("{", encoding="utf-8")
-    assert isinstance(shelf.find(address), BaselineError)
