@@ -39,10 +39,7 @@ def diagnose_series(found: Sequence[Finding], keys: Mapping[str, str]) -> Iterat
     if first & {"loss", "norm"} or any(key.startswith(("component.", "input")) for key in first):
         factor = _factor(found, keys)
         if factor:
-            yield (
-                f"loss and gradient are x{factor:.4g} from the first step on: a weight, or a sum "
-                "in place of a mean?"
-            )
+            yield f"loss and gradient are x{factor:.4g} from the first step on: {_weight(factor)}?"
         else:
             yield "the run differs from its first step on: model, loss, data or a seed changed"
     elif any(key.partition(".")[0] == "lr" for key in moved):
@@ -58,6 +55,20 @@ def diagnose_series(found: Sequence[Finding], keys: Mapping[str, str]) -> Iterat
         )
     elif not steps:
         yield "the first steps agree and the run parts later: the optimizer, a schedule or an order"
+
+
+def _weight(factor: float) -> str:
+    """Return what a factor on the loss usually is."""
+    whole, became = (
+        (factor, "a sum in place of a mean")
+        if factor > 1
+        else (
+            1 / factor,
+            "a mean in place of a sum",
+        )
+    )
+    many = round(whole) > 1 and math.isclose(whole, round(whole), rel_tol=_EQUAL)
+    return f"a weight, or {became}" if many else "a weight"
 
 
 def _factor(found: Sequence[Finding], keys: Mapping[str, str]) -> float:

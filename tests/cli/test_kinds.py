@@ -122,7 +122,7 @@ def test_every_kind_can_be_reviewed(drifted: Project, rich: dict[str, Path]) -> 
     assert (code, said.count("drifted ")) == (1, 5)
     code, said, _ = drifted.call("review", "r.out.json", "--select=training", answers="a\n")
     assert code == 0
-    assert "the run differs from its first step on" in said
+    assert "loss and gradient are x1.01 from the first step on: a weight?" in said
     there = Project(rich["updated"], drifted.monkeypatch, drifted.capsys)
     assert drifted.baselines()[RUN] == there.baselines()[RUN]
 
@@ -156,7 +156,7 @@ def test_training_runs_are_compared(drifted: Project, rich: dict[str, Path]) -> 
     code, said, _ = drifted.call("diff", RUN, other)
     assert code == 1
     assert "drift [loss]" in said
-    assert "cause: the run differs from its first step on" in said
+    assert "cause: loss and gradient are x1.01 from the first step on: a weight?" in said
     assert drifted.call("diff", RUN, other, "--min-drift=0.1")[0] == 0
     assert drifted.call("accept", "r.out.json")[0] == 0
     (one,) = json.loads(drifted.call("diff", RUN, other, "--json")[1])

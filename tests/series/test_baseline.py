@@ -296,11 +296,24 @@ def test_the_probable_cause(name: str, words: str) -> None:
     assert words in cause(with_values(run(), name, *scaled(run()[name].values, 1.5)))
 
 
-def test_a_loss_on_another_scale_is_told_with_its_factor() -> None:
-    """Where loss and gradient of the first step share a factor it must be named, else not."""
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (32.0, "x32 from the first step on: a weight, or a sum in place of a mean?"),
+        (1 / 64, "x0.01562 from the first step on: a weight, or a mean in place of a sum?"),
+        (1.5, "x1.5 from the first step on: a weight?"),
+    ],
+)
+def test_a_loss_on_another_scale_is_told_with_its_factor(factor: float, words: str) -> None:
+    """Where loss and gradient of the first step share a factor it must be named."""
+    other = with_values(run(), "loss", *scaled(run()["loss"].values, factor))
+    both = with_values(other, "norm", *scaled(run()["norm"].values, factor))
+    assert cause(both) == f"loss and gradient are {words}"
+
+
+def test_a_loss_and_a_gradient_on_scales_of_their_own_are_not() -> None:
+    """Two factors that differ must not be made one."""
     other = with_values(run(), "loss", *scaled(run()["loss"].values, 32.0))
-    both = with_values(other, "norm", *scaled(run()["norm"].values, 32.0))
-    assert cause(both).startswith("loss and gradient are x32 from the first step on: a weight, or")
     near = with_values(other, "norm", *scaled(run()["norm"].values, 31.9))
     assert "differs from its first step on" in cause(near)
 
