@@ -94,8 +94,7 @@ def read(path: Path) -> BaselineFile:
     sheet = opened(path)
     if sheet is None:
         return BaselineFile(path=path)
-    entries = {key: sheet.take(key) for key in sheet.keys}
-    return BaselineFile(path=path, environment=sheet.environment, entries=entries)
+    return BaselineFile(path=path, environment=sheet.environment, entries=sheet.take_all())
 
 
 def opened(path: Path) -> Sheet | None:

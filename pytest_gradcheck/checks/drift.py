@@ -78,8 +78,7 @@ def compare(
         ``structure``, ``policy``, ``point`` or ``drift``.
     """
     structure = structure_findings(measurement, baseline)
-    if measurement.replicates is not None:
-        structure += replicate_structure(measurement, baseline)
+    structure += replicate_structure(measurement, baseline)
     policy = policy_findings(measurement, baseline)
     if structure or policy:
         return _failed("structure", structure) if structure else _not_as_exact(policy)
@@ -92,11 +91,9 @@ def compare(
     if not same(pairs):
         findings = [*gradient(pairs), *values(pairs, measurement.sense)]
         findings += gap(measurement, baseline, {f.subject for f in findings})
-    if measurement.samples:
-        findings += spread_findings(measurement, baseline)
-    if measurement.replicates is not None:
-        known = {f.subject for f in findings}
-        findings += replicate_findings(measurement, baseline, min_drift, known)
+    findings += spread_findings(measurement, baseline)
+    known = {f.subject for f in findings}
+    findings += replicate_findings(measurement, baseline, min_drift, known)
     if not findings:
         return dataclasses.replace(_PASSED, findings=tuple(moved)) if moved else _PASSED
     if moved:

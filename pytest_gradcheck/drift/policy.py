@@ -35,8 +35,6 @@ _WORDS = {
 def policy_findings(measurement: Measurement, baseline: Measurement) -> list[Finding]:
     """Return one finding for each rule that differs; empty when numbers can be compared."""
     now, was = measurement.policy, baseline.policy
-    if now == was:
-        return []
     names = [name for name in dict.fromkeys([*was, *now]) if name != _TRACE]
     return [
         Finding(

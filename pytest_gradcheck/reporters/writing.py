@@ -7,15 +7,14 @@ Requirements:
 
 from __future__ import annotations
 
-import gc
 import importlib.util
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_gradcheck.errors import MissingExtraError, UsageError
+from pytest_gradcheck.uncollected import uncollected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pytest_gradcheck.reporters import Report
@@ -83,7 +82,7 @@ def write_reports(paths: Sequence[Path], report: Report, *, top: int = 20) -> di
     formats = {path: check_suffix(path) for path in paths}
     whole = {path: suffix for path, suffix in formats.items() if suffix in _WHOLE}
     failed: dict[Path, OSError] = {}
-    with _uncollected():
+    with uncollected():  # each collection would walk the whole run, and find nothing
         if whole:
             from pytest_gradcheck.reporters.machine import write_machine
 
@@ -100,18 +99,6 @@ def write_reports(paths: Sequence[Path], report: Report, *, top: int = 20) -> di
         for path in paths
         if path in failed
     }
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Make no garbage collections meanwhile: each would walk the whole run, and find nothing."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _render(suffix: str, report: Report, top: int) -> str:

@@ -33,8 +33,8 @@ SCHEMA = "gradcheck-baseline/1"
 _REMEDY = (
     "restore it from version control, or run again with --grad-baseline-update to record it anew"
 )
-_CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})", re.MULTILINE)
 _MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")  # found sooner than lines that begin so
+_CONFLICT = re.compile(f"^({'|'.join(map(re.escape, _MARKS))})", re.MULTILINE)
 _ABSENT = object()
 _SCHEMA = re.compile(r"gradcheck-baseline/([1-9][0-9]{0,8})")
 
@@ -82,6 +82,14 @@ class Sheet:
     def __contains__(self, key: str) -> bool:
         """Whether there is an entry that was not taken."""
         return key in self._read or key in self._entries or key in self._series
+
+    def take_all(self) -> dict[str, Kept]:
+        """Return what all entries keep that were not taken, by key.
+
+        Raises:
+            BaselineError: one of them is damaged, or was changed by hand.
+        """
+        return {key: self.take(key) for key in self.keys}
 
     def read_ahead(self) -> BaselineError | None:
         """Read all entries, in half the time that they take one by one.

@@ -65,7 +65,7 @@ def parse_baseline(
         BaselineError: the text is damaged, in conflict, of a newer version or changed by hand.
     """
     sheet = Sheet(text, source=source)
-    return sheet.environment, {key: sheet.take(key) for key in sheet.keys}
+    return sheet.environment, sheet.take_all()
 
 
 def _entry_text(key: str, entry: Kept) -> str:

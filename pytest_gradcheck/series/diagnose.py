@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_gradcheck.records import Finding
 
@@ -29,15 +29,13 @@ def diagnose_series(found: Sequence[Finding], keys: Mapping[str, str]) -> Iterat
         keys: what the metrics mean, by their names.
     """
     moved = {keys[finding.subject] for finding in found}
+    seen = [(keys[f.subject], at) for f in found if (at := _STEP.match(f.text))]
     steps: dict[str, int] = {}
-    for finding in found:
-        at = _STEP.match(finding.text)
-        if at:
-            key = keys[finding.subject]
-            steps[key] = min(int(at["step"]), steps.get(key, int(at["step"])))
+    for key, at in seen:
+        steps[key] = min(int(at["step"]), steps.get(key, int(at["step"])))
     first = {key for key, step in steps.items() if step == 0}
     if first & {"loss", "norm"} or any(key.startswith(("component.", "input")) for key in first):
-        factor = _factor(found, keys)
+        factor = _factor(seen)
         if factor:
             yield f"loss and gradient are x{factor:.4g} from the first step on: {_weight(factor)}?"
         else:
@@ -59,29 +57,19 @@ def diagnose_series(found: Sequence[Finding], keys: Mapping[str, str]) -> Iterat
 
 def _weight(factor: float) -> str:
     """Return what a factor on the loss usually is."""
-    whole, became = (
-        (factor, "a sum in place of a mean")
-        if factor > 1
-        else (
-            1 / factor,
-            "a mean in place of a sum",
-        )
-    )
+    whole, became = (factor, "a sum in place of a mean")
+    if factor < 1:
+        whole, became = (1 / factor, "a mean in place of a sum")
     many = round(whole) > 1 and math.isclose(whole, round(whole), rel_tol=_EQUAL)
     return f"a weight, or {became}" if many else "a weight"
 
 
-def _factor(found: Sequence[Finding], keys: Mapping[str, str]) -> float:
+def _factor(seen: Iterable[tuple[str, re.Match[str]]]) -> float:
     """Return the factor on loss and norm of the first step, 0 where they do not share one."""
-    factors = {}
-    for finding in found:
-        at = _STEP.match(finding.text)
-        if (
-            at
-            and at["step"] == "0"
-            and keys[finding.subject] in {"loss", "norm"}
-            and float(at["was"])
-        ):
-            factors[keys[finding.subject]] = float(at["now"]) / float(at["was"])
+    factors = {
+        key: float(at["now"]) / float(at["was"])
+        for key, at in seen
+        if at["step"] == "0" and key in {"loss", "norm"} and float(at["was"])
+    }
     loss, norm = factors.get("loss", 0.0), factors.get("norm", 0.0)
     return norm if loss and math.isclose(loss, norm, rel_tol=_EQUAL) else 0.0

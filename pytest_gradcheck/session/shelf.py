@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +9,10 @@ from typing import TYPE_CHECKING
 from pytest_gradcheck import store
 from pytest_gradcheck.errors import BaselineError
 from pytest_gradcheck.serialize import Sheet
+from pytest_gradcheck.uncollected import uncollected
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from pytest_gradcheck.records import Kept
     from pytest_gradcheck.session.baselines import Address
@@ -69,7 +68,7 @@ class Shelf:
         """Open a file, and return its keys, or why it cannot be read."""
         found: frozenset[str] | BaselineError = frozenset()
         try:
-            with _uncollected():
+            with uncollected():
                 sheet = store.opened(path)
                 wrong = sheet.read_ahead() if sheet and (self.ahead or self.whole) else None
         except BaselineError as error:
@@ -81,15 +80,3 @@ class Shelf:
                 found, self._open[path] = frozenset(sheet.keys), sheet
         self._keys[path] = found
         return found
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let the garbage collector rest while the block makes much that is kept."""
-    active = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if active:
-            gc.enable()

@@ -42,32 +42,7 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 INTEGERS = dict(zip(DTYPES, (torch.int16, torch.int16, torch.int32, torch.int64), strict=True))
 SIZES = (1, 32, 33, 4092, 4093, 4094, 8186, 12_280, 16_372, 16_373, 20_000, 70_000)
 
-
-@pytest.fixture(autouse=True)
-def _untried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each test begin as a process does that has used no device."""
-    monkeypatch.setattr(afar.TRUST, "known", {})
-
-
-@pytest.fixture
-def _afar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the CPU for a device that has shown what it computes."""
-    monkeypatch.setattr(views, "_HERE", frozenset())
-    monkeypatch.setattr(afar.TRUST, "known", {"cpu": True})
-
-
-@pytest.fixture
-def crossings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that grows by the number of tensors whenever some are brought over."""
-    found: list[int] = []
-
-    def counted(tensors: Sequence[torch.Tensor]) -> list[Any]:
-        found.append(len(tensors))
-        return bring(tensors)
-
-    bring = crossing.brought
-    monkeypatch.setattr(crossing, "brought", counted)
-    return found
+pytestmark = pytest.mark.usefixtures("_untried")
 
 
 @st.composite

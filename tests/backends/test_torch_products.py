@@ -36,40 +36,13 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 INTEGERS = dict(zip(DTYPES, (torch.int16, torch.int16, torch.int32, torch.int64), strict=True))
 PLACE = TorchPlace(torch.device("cpu"))
 
-
-@pytest.fixture(autouse=True)
-def _untried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each test begin as a process does that has used no device."""
-    monkeypatch.setattr(afar.TRUST, "known", {})
-    monkeypatch.setattr(compared.TRUST, "known", {})
+pytestmark = pytest.mark.usefixtures("_untried")
 
 
 @pytest.fixture
 def _untried_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the CPU for a device of which nothing is known yet."""
     monkeypatch.setattr(views, "_HERE", frozenset())
-
-
-@pytest.fixture
-def _afar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the CPU for a device that has shown what it computes."""
-    monkeypatch.setattr(views, "_HERE", frozenset())
-    monkeypatch.setattr(afar.TRUST, "known", {"cpu": True})
-    monkeypatch.setattr(compared.TRUST, "known", {"cpu": True})
-
-
-@pytest.fixture
-def crossings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that grows by the number of tensors whenever some are brought over."""
-    found: list[int] = []
-
-    def counted(tensors: Sequence[torch.Tensor]) -> list[Any]:
-        found.append(len(tensors))
-        return bring(tensors)
-
-    bring = crossing.brought
-    monkeypatch.setattr(crossing, "brought", counted)
-    return found
 
 
 @st.composite

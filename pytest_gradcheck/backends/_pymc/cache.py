@@ -24,8 +24,9 @@ import pytensor
 from pytensor.graph.basic import Variable
 
 from pytest_gradcheck.backends._pymc import graph
-from pytest_gradcheck.backends._pymc.mode import choose, uncollected
+from pytest_gradcheck.backends._pymc.mode import choose
 from pytest_gradcheck.backends._pymc.program import Point, Program
+from pytest_gradcheck.uncollected import uncollected
 
 if TYPE_CHECKING:
     from pymc import Model

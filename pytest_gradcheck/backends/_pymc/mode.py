@@ -12,7 +12,6 @@ Requirements:
 
 from __future__ import annotations
 
-import gc
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from pytensor.link.vm import VMLinker
 
 from pytest_gradcheck.backends._pymc.elementwise import at_once
 from pytest_gradcheck.errors import UsageError, UsageTypeError
+from pytest_gradcheck.uncollected import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,6 @@ __all__ = [
     "plain",
     "scope",
     "taped",
-    "uncollected",
 ]
 
 MOST_SCANNED = 25_000
@@ -140,20 +139,9 @@ def compiling(label: str) -> Iterator[None]:
         with scope(label):
             yield
         return
+    # Graphs are cyclic, and would be looked through time and again.
     with scope(label), uncollected(), pytensor.config.change_flags(traceback__limit=0):
         yield
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Leave cyclic garbage where it is: graphs are cyclic, and looked through time and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def taped(keep: Callable[..., None], *, as_written: bool) -> Mode:
